@@ -1,10 +1,14 @@
 // The test projects. One suite, many machines: the files in test/backend/*.suite.ts describe what a backend must do,
 // and a thin file per project hands them that project's Backend.
 //
-//   node     test/**/*.test.ts                    plain Node
-//   docs     .examples/**/*.test.ts               the examples in docs, README and doc comments, extracted to modules
-//   webgpu   test/*/webgpu*.test.ts               Node with Dawn on SwiftShader: start it under scripts/with-webgpu.ts
-//   browser  test/*/browser*.test.ts              headless Chromium with WebGPU and shared memory
+//   node      test/**/*.test.ts         plain Node
+//   docs      .examples/**/*.test.ts    the examples in docs, README and doc comments, extracted to modules
+//   webgpu    test/*/webgpu*.test.ts    Node with Dawn on SwiftShader: start it under scripts/with-webgpu.ts
+//   browser   test/*/browser*.test.ts   headless Chromium with WebGPU and shared memory
+//
+// One copy of tfjs-core per process, since it keeps its kernels in the module: Node loads the CommonJS bundles of tfjs-core
+// and its backends, untouched by vite (through vite each file that imports them waits seconds); the browser gets their ES
+// modules, bundled together once.
 import { playwright } from "@vitest/browser-playwright"
 import { defaultClientConditions, defaultServerConditions } from "vite"
 import { defineConfig } from "vitest/config"
@@ -13,23 +17,23 @@ import { launchOptions } from "./scripts/support/chromium.ts"
 // `import "linum/..."` means src.
 const ours = "linum-source"
 
-// Vite and Node must meet one copy of tfjs-core, since it keeps its kernel registry in the module: the ES module one.
-// (Its `main` is another bundle of the same code, which plain Node would load for backends that stay external.)
-const resolve = { conditions: [ours, ...defaultClientConditions], mainFields: ["browser", "module", "main"] }
+const webgpuFiles = "test/{backend,tooling}/webgpu*.test.ts"
+const browserFiles = "test/{backend,tooling}/browser*.test.ts"
+
 const node = {
-  resolve: { conditions: [ours, ...defaultServerConditions], mainFields: ["module", "main"] },
-  ssr: { resolve: { conditions: [ours, ...defaultServerConditions], mainFields: ["module", "main"] } }
+  resolve: { conditions: [ours, ...defaultServerConditions] },
+  ssr: { resolve: { conditions: [ours, ...defaultServerConditions] } }
 }
 const nodeTest = {
-  setupFiles: ["./vitest.setup.ts"],
   environment: "node" as const,
   pool: "forks" as const,
   // Tests force collections to see that buffers die with their arrays.
   execArgv: ["--expose-gc"],
-  server: { deps: { inline: [/@tensorflow\//] } },
+  setupFiles: ["./vitest.setup.ts"],
   testTimeout: 30_000
 }
 
+/** What a page needs to share memory with its workers. */
 const isolated = {
   "Cross-Origin-Opener-Policy": "same-origin",
   "Cross-Origin-Embedder-Policy": "require-corp",
@@ -42,30 +46,32 @@ export default defineConfig({
     projects: [
       {
         ...node,
-        test: {
-          ...nodeTest,
-          name: "node",
-          include: ["test/**/*.test.ts"],
-          exclude: ["test/{backend,tooling}/{webgpu,browser}*.test.ts"]
-        }
+        test: { ...nodeTest, name: "node", include: ["test/**/*.test.ts"], exclude: [webgpuFiles, browserFiles] }
       },
-      { ...node, test: { ...nodeTest, name: "docs", include: [".examples/**/*.test.ts"] } },
+      {
+        ...node,
+        test: { ...nodeTest, name: "docs", include: [".examples/**/*.test.ts"] }
+      },
       {
         ...node,
         test: {
           ...nodeTest,
           name: "webgpu",
-          include: ["test/{backend,tooling}/webgpu*.test.ts"],
+          include: [webgpuFiles],
           setupFiles: ["./vitest.setup.ts", "./test/support/dawn.ts"],
           testTimeout: 120_000
         }
       },
       {
-        resolve,
+        resolve: { conditions: [ours, ...defaultClientConditions] },
         server: { headers: isolated },
+        // Named, lest vite discovers them while tests run, and reloads the page under them.
+        optimizeDeps: {
+          include: ["@tensorflow/tfjs-core", "@tensorflow/tfjs-backend-cpu", "@tensorflow/tfjs-backend-webgpu"]
+        },
         test: {
           name: "browser",
-          include: ["test/{backend,tooling}/browser*.test.ts"],
+          include: [browserFiles],
           setupFiles: ["./vitest.setup.ts"],
           testTimeout: 120_000,
           browser: {

@@ -10,4 +10,11 @@ describe("the browser project", () => {
     assert.isTrue(globalThis.crossOriginIsolated)
     assert.strictEqual(new SharedArrayBuffer(8).byteLength, 8)
   })
+  it("meets one copy of tfjs-core, which computes on the adapter", async () => {
+    const tf = await import("@tensorflow/tfjs-core")
+    await import("@tensorflow/tfjs-backend-webgpu")
+    assert.isTrue(await tf.setBackend("webgpu"))
+    const product = tf.matMul(tf.tensor2d([[1, 2], [3, 4]]), tf.tensor2d([[1], [1]]))
+    assert.deepStrictEqual(Array.from(await product.data()), [3, 7])
+  })
 })
