@@ -1,0 +1,160 @@
+// The house rules of src, read from its syntax trees: which rooms may know of which, no circles, small files, no state in
+// modules.
+import { assert, describe, it } from "@effect/vitest"
+import { globSync, readFileSync } from "node:fs"
+import { dirname, posix, sep } from "node:path"
+import { fileURLToPath } from "node:url"
+import { parseSync } from "oxc-parser"
+
+const src = fileURLToPath(new URL("../../src/", import.meta.url))
+const maxLines = 600
+
+// Room → the rooms that it may import from. Layer, Optimizer and Checkpoint stand on everything below them; the root index
+// gathers them all. Only what is listed is allowed, so a new room must be entered here.
+const foundation = ["Tensor", "Program", "Ref", "State", "GraphDef"]
+const rooms: Readonly<Record<string, ReadonlyArray<string>>> = {
+  Tensor: [],
+  Program: ["Tensor"],
+  Backend: ["Program", "Tensor"],
+  Ref: ["Tensor", "Program"],
+  State: ["Ref", "Tensor"],
+  GraphDef: ["State", "Ref", "Tensor", "Program"],
+  Transform: [...foundation, "Backend"],
+  Layer: [...foundation, "Transform"],
+  Optimizer: [...foundation, "Transform", "Backend"],
+  Checkpoint: [...foundation, "Transform", "Backend"]
+}
+
+// The rooms above a backend know the service, never an implementation.
+const service = "Backend/Backend.ts"
+
+/** Files that may hold a `let` or `var` at their top level, each with its reason. */
+const stateful: ReadonlySet<string> = new Set([])
+
+interface Import {
+  readonly from: string
+  readonly to: string
+  /** Types vanish at run time: they cannot close a circle of evaluation, though they do tie rooms together. */
+  readonly typeOnly: boolean
+}
+
+interface Source {
+  readonly file: string
+  readonly lines: number
+  readonly imports: ReadonlyArray<Import>
+  readonly mutable: ReadonlyArray<string>
+}
+
+const read = (file: string): Source => {
+  const text = readFileSync(src + file, "utf8")
+  const { module, program } = parseSync(file, text)
+  const found: Array<Import> = []
+  const add = (specifier: string, typeOnly: boolean) => {
+    if (!specifier.startsWith(".")) return
+    found.push({ from: file, to: posix.normalize(posix.join(dirname(file), specifier)), typeOnly })
+  }
+  for (const { entries, moduleRequest, start } of module.staticImports) {
+    const declared = text.slice(start).startsWith("import type")
+    add(moduleRequest.value, declared || (entries.length > 0 && entries.every((entry) => entry.isType)))
+  }
+  for (const { entries } of module.staticExports) {
+    for (const { isType, moduleRequest } of entries) {
+      if (moduleRequest !== null) add(moduleRequest.value, isType)
+    }
+  }
+  for (const { moduleRequest } of module.dynamicImports) {
+    add(text.slice(moduleRequest.start + 1, moduleRequest.end - 1), false)
+  }
+  const mutable = program.body.flatMap((statement) => {
+    const declared = statement.type === "ExportNamedDeclaration" ? statement.declaration : statement
+    if (declared?.type !== "VariableDeclaration" || declared.declare === true) return []
+    if (declared.kind !== "let" && declared.kind !== "var") return []
+    return declared.declarations.map((declarator) => text.slice(declarator.id.start, declarator.id.end))
+  })
+  return { file, lines: text.trimEnd().split("\n").length, imports: found, mutable }
+}
+
+const sources = globSync("**/*.ts", { cwd: src }).map((file) => file.split(sep).join("/")).toSorted().map(read)
+const imports = sources.flatMap((source) => source.imports)
+
+/** The room of a file; the root index is in none. */
+const room = (file: string): string | undefined => file.includes("/") ? file.split("/")[0] : undefined
+
+/** The first circle that a walk along the arrows meets, as the places it passes. */
+const circle = (arrows: ReadonlyArray<readonly [string, string]>): ReadonlyArray<string> | undefined => {
+  const next = new Map<string, Array<string>>()
+  for (const [from, to] of arrows) next.set(from, [...next.get(from) ?? [], to])
+  const done = new Set<string>()
+  const walk = (place: string, path: ReadonlyArray<string>): ReadonlyArray<string> | undefined => {
+    if (path.includes(place)) return [...path.slice(path.indexOf(place)), place]
+    if (done.has(place)) return undefined
+    for (const to of next.get(place) ?? []) {
+      const found = walk(to, [...path, place])
+      if (found !== undefined) return found
+    }
+    done.add(place)
+    return undefined
+  }
+  for (const start of next.keys()) {
+    const found = walk(start, [])
+    if (found !== undefined) return found
+  }
+  return undefined
+}
+
+const between = (from: string | undefined, to: string | undefined): from is string =>
+  from !== undefined && to !== undefined && from !== to
+
+describe("the house", () => {
+  it("imports files that are there", () => {
+    const files = new Set(sources.map((source) => source.file))
+    assert.deepStrictEqual(imports.filter(({ to }) => !files.has(to)).map(({ from, to }) => `${from} → ${to}`), [])
+  })
+
+  it("has only known rooms", () => {
+    const found = new Set(sources.map(({ file }) => room(file) ?? "the root"))
+    const unknown = [...found].filter((name) => name !== "the root" && !Object.hasOwn(rooms, name))
+    assert.deepStrictEqual(unknown, [])
+  })
+
+  it("has only allowed arrows between rooms", () => {
+    const forbidden = imports.filter(({ from, to }) => {
+      const [a, b] = [room(from), room(to)]
+      return between(a, b) && b !== undefined && !(rooms[a]?.includes(b) ?? false)
+    })
+    assert.deepStrictEqual(forbidden.map(({ from, to }) => `${from} → ${to}`), [])
+  })
+
+  it("keeps the implementations of Backend to themselves", () => {
+    const leaks = imports.filter(({ from, to }) =>
+      room(from) !== "Backend" && room(from) !== undefined && room(to) === "Backend" && to !== service
+    )
+    assert.deepStrictEqual(leaks.map(({ from, to }) => `${from} → ${to}`), [])
+  })
+
+  it("has no room that anything imports through the root index", () => {
+    assert.deepStrictEqual(imports.filter(({ to }) => to === "index.ts").map(({ from }) => from), [])
+  })
+
+  it("has no circle of rooms", () => {
+    const arrows = imports.flatMap(({ from, to }) => {
+      const [a, b] = [room(from), room(to)]
+      return between(a, b) && b !== undefined ? [[a, b] as const] : []
+    })
+    assert.isUndefined(circle(arrows))
+  })
+
+  it("has no circle of files", () => {
+    assert.isUndefined(circle(imports.filter(({ typeOnly }) => !typeOnly).map(({ from, to }) => [from, to] as const)))
+  })
+
+  it(`has no file of more than ${maxLines} lines`, () => {
+    const long = sources.filter(({ lines }) => lines > maxLines)
+    assert.deepStrictEqual(long.map(({ file, lines }) => `${file}: ${lines} lines`), [])
+  })
+
+  it("keeps no state in modules", () => {
+    const found = sources.filter(({ file, mutable }) => mutable.length > 0 && !stateful.has(file))
+    assert.deepStrictEqual(found.map(({ file, mutable }) => `${file}: ${mutable.join(", ")}`), [])
+  })
+})
