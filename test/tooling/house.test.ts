@@ -28,8 +28,11 @@ const rooms: Readonly<Record<string, ReadonlyArray<string>>> = {
 // The rooms above a backend know the service, never an implementation.
 const service = "Backend/Backend.ts"
 
-/** Files that may hold a `let` or `var` at their top level, each with its reason. */
-const stateful: ReadonlySet<string> = new Set([])
+// What may be a `let` or `var` at the top level of a file, each with its reason.
+const stateful: ReadonlySet<string> = new Set([
+  // The order in which arrays are made; only its growing matters.
+  "Tensor/Tensor.ts: serial"
+])
 
 interface Import {
   readonly from: string
@@ -154,7 +157,7 @@ describe("the house", () => {
   })
 
   it("keeps no state in modules", () => {
-    const found = sources.filter(({ file, mutable }) => mutable.length > 0 && !stateful.has(file))
-    assert.deepStrictEqual(found.map(({ file, mutable }) => `${file}: ${mutable.join(", ")}`), [])
+    const found = sources.flatMap(({ file, mutable }) => mutable.map((name) => `${file}: ${name}`))
+    assert.deepStrictEqual(found.filter((name) => !stateful.has(name)), [])
   })
 })
