@@ -1,0 +1,26 @@
+/**
+ * Where the elements of a computed array are: in a JavaScript TypedArray, or in a buffer of some backend's device.
+ */
+import type { TypedArray } from "./DType.ts"
+
+/** Elements in ordinary JavaScript memory, row-major. bool is 0 or 1 a byte; float16 and bfloat16 are raw bits. */
+export interface HostStorage {
+  readonly _tag: "Host"
+  readonly data: TypedArray
+}
+
+/** Elements in a device buffer. Only the backend instance `owner` can read `handle`. */
+export interface DeviceStorage {
+  readonly _tag: "Device"
+  readonly owner: object
+  readonly handle: object
+}
+
+/** Computed elements. */
+export type Storage = HostStorage | DeviceStorage
+
+/** Elements in JavaScript memory. */
+export const host = (data: TypedArray): HostStorage => ({ _tag: "Host", data })
+
+/** Elements in a device buffer of `owner`. */
+export const device = (owner: object, handle: object): DeviceStorage => ({ _tag: "Device", owner, handle })
