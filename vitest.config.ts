@@ -50,7 +50,8 @@ export default defineConfig({
       },
       {
         ...node,
-        test: { ...nodeTest, name: "docs", include: [".examples/**/*.test.ts"] }
+        // Many small files that share nothing but pure modules: a process for each would cost more than the examples.
+        test: { ...nodeTest, name: "docs", include: [".examples/**/*.test.ts"], isolate: false }
       },
       {
         ...node,

@@ -16,15 +16,15 @@ interface Entry {
   readonly optionalDependencies?: Readonly<Record<string, string>>
 }
 
-const systems = ["android", "darwin", "freebsd", "linux", "openharmony", "win32"]
-const processors = ["arm", "arm64", "ia32", "loong64", "ppc64", "riscv64", "s390x", "x64"]
+const systems = new Set(["android", "darwin", "freebsd", "linux", "openharmony", "win32"])
+const processors = new Set(["arm", "arm64", "ia32", "loong64", "ppc64", "riscv64", "s390x", "x64"])
 const libraries: Readonly<Record<string, string>> = { gnu: "glibc", glibc: "glibc", musl: "musl" }
 
 /** The platform that a package is named after: @oxlint/binding-linux-x64-musl. None for names that say nothing. */
 const platform = (name: string): Pick<Entry, "os" | "cpu" | "libc"> | undefined => {
   const words = name.split(/[/-]/)
-  const os = words.filter((word) => systems.includes(word))
-  const cpu = words.filter((word) => processors.includes(word))
+  const os = words.filter((word) => systems.has(word))
+  const cpu = words.filter((word) => processors.has(word))
   const libc = words.flatMap((word) => Object.hasOwn(libraries, word) ? [libraries[word]] : [])
   if (os.length !== 1 || cpu.length !== 1) return undefined
   return { cpu, ...(libc.length > 0 ? { libc } : {}), os }
