@@ -1,5 +1,5 @@
-// The house rules of src, read from its syntax trees: which rooms may know of which, no circles, small files, no state in
-// modules.
+// The house rules of src, read from its syntax trees: which rooms may know of which, no circles, small files, no state and
+// no undeclared effects in modules.
 import { assert, describe, it } from "@effect/vitest"
 import { globSync, readFileSync } from "node:fs"
 import { dirname, posix, sep } from "node:path"
@@ -37,6 +37,8 @@ const stateful: ReadonlySet<string> = new Set([
 interface Import {
   readonly from: string
   readonly to: string
+  /** `import "./methods.ts"`: imported for what evaluating it does. */
+  readonly forEffect: boolean
   /** Types vanish at run time: they cannot close a circle of evaluation, though they do tie rooms together. */
   readonly typeOnly: boolean
 }
@@ -52,13 +54,17 @@ const read = (file: string): Source => {
   const text = readFileSync(src + file, "utf8")
   const { module, program } = parseSync(file, text)
   const found: Array<Import> = []
-  const add = (specifier: string, typeOnly: boolean) => {
+  const add = (specifier: string, typeOnly: boolean, forEffect = false) => {
     if (!specifier.startsWith(".")) return
-    found.push({ from: file, to: posix.normalize(posix.join(dirname(file), specifier)), typeOnly })
+    found.push({ from: file, to: posix.normalize(posix.join(dirname(file), specifier)), typeOnly, forEffect })
   }
   for (const { entries, moduleRequest, start } of module.staticImports) {
     const declared = text.slice(start).startsWith("import type")
-    add(moduleRequest.value, declared || (entries.length > 0 && entries.every((entry) => entry.isType)))
+    add(
+      moduleRequest.value,
+      declared || (entries.length > 0 && entries.every((entry) => entry.isType)),
+      /^import\s*["']/.test(text.slice(start))
+    )
   }
   for (const { entries } of module.staticExports) {
     for (const { isType, moduleRequest } of entries) {
@@ -135,7 +141,21 @@ describe("the house", () => {
     assert.deepStrictEqual(leaks.map(({ from, to }) => `${from} → ${to}`), [])
   })
 
-  it("has no room that anything imports through the root index", () => {
+  it("declares the files that are imported for their effect, lest bundlers drop them", () => {
+    const manifest = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
+      readonly sideEffects: ReadonlyArray<string>
+    }
+    const imported = new Set(imports.filter(({ forEffect }) => forEffect).map(({ to }) => to))
+    const expected = [...imported].flatMap((file) => [`./dist/${file.replace(/\.ts$/, ".js")}`, `./src/${file}`])
+    assert.deepStrictEqual(manifest.sideEffects.toSorted(), expected.toSorted())
+  })
+
+  it("has no two names that differ in case alone, which are one file on a Mac", () => {
+    const small = sources.map(({ file }) => file.toLowerCase())
+    assert.deepStrictEqual(small.filter((name, i) => small.indexOf(name) !== i), [])
+  })
+
+  it("has no file that imports the root index", () => {
     assert.deepStrictEqual(imports.filter(({ to }) => to === "index.ts").map(({ from }) => from), [])
   })
 
