@@ -22,9 +22,9 @@ type Axes = ReadonlyArray<number | null>
 export const full = (shape: Shape.Shape, dtype: DType, value: number): Tensor =>
   lax.broadcastTo(literal(value, dtype, true), shape)
 
-/** `value` in every element of an array like `x`. */
+/** `value` in every element of an array like `x`, as weakly typed as `x` is. */
 export const fullLike = (x: { readonly aval: ShapedArray.ShapedArray }, value: number): Tensor =>
-  full(x.aval.shape, x.aval.dtype, value)
+  lax.broadcastTo(literal(value, x.aval.dtype, x.aval.weakType), x.aval.shape)
 
 /** Zeros like `x`. */
 export const zerosLike = (x: { readonly aval: ShapedArray.ShapedArray }): Tensor => fullLike(x, 0)
