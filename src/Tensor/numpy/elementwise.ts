@@ -9,17 +9,10 @@ import * as DType from "../DType.ts"
 import { DTypeError } from "../errors.ts"
 import * as lax from "../lax/index.ts"
 import { isTensor, lift, type Tensor, type TensorLike } from "../Tensor.ts"
-import {
-  type Binary,
-  filled,
-  inexact,
-  inexactPair,
-  numericOf,
-  numericPair,
-  pair
-} from "./promotion.ts"
+import { type Binary, filled, inexact, inexactPair, numericOf, numericPair, pair } from "./promotion.ts"
 
-const unaryInexact = (operation: string, f: (x: Tensor) => Tensor) => (x: TensorLike): Tensor => f(inexact(operation, x))
+const unaryInexact = (operation: string, f: (x: Tensor) => Tensor) => (x: TensorLike): Tensor =>
+  f(inexact(operation, x))
 
 /** Functions to whole numbers leave integers and bool as they are. */
 const unaryWhole = (f: (x: Tensor) => Tensor) => (x: TensorLike): Tensor => {

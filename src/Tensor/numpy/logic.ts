@@ -45,8 +45,10 @@ export const bitwiseXor: Binary = compare("bitwiseXor", lax.xor)
 export const bitwiseNot = (x: TensorLike): Tensor => lax.not(lift(x))
 
 /** x · 2ʸ by moving bits; 0 where y is the width or more. bool computes in int32. */
-export const leftShift: Binary = dual(2, (x: TensorLike, y: TensorLike): Tensor =>
-  lax.shiftLeft(...numericPair("leftShift", x, y)))
+export const leftShift: Binary = dual(
+  2,
+  (x: TensorLike, y: TensorLike): Tensor => lax.shiftLeft(...numericPair("leftShift", x, y))
+)
 
 /** ⌊x / 2ʸ⌋ by moving bits: the sign stays. bool computes in int32. */
 export const rightShift: Binary = dual(2, (x: TensorLike, y: TensorLike): Tensor => {

@@ -101,8 +101,7 @@ export const inexactPair = (operation: string, x: TensorLike, y: TensorLike): re
 }
 
 /** An operand in a floating dtype: integers and bool become float32. */
-export const inexact = (operation: string, x: TensorLike): Tensor =>
-  promoteTo(operation, [x], DType.toInexact)[0]
+export const inexact = (operation: string, x: TensorLike): Tensor => promoteTo(operation, [x], DType.toInexact)[0]
 
 /** An operand in a numeric dtype: bool becomes int32. */
 export const numericOf = (operation: string, x: TensorLike): Tensor => promoteTo(operation, [x], numeric)[0]
