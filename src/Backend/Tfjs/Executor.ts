@@ -1,0 +1,236 @@
+/**
+ * Runs Schedules. A run is a generator: it dispatches kernels, and hands a handle out whenever it must know elements on the
+ * host (a loop's condition, a branch's index, the operands of a callback); who drives it answers with them, at once or, on
+ * a device that must wait, when they have come. A Program without such reads is therefore run in one synchronous block.
+ *
+ * A run frees every handle that it made or was given, at its last use, and all of them when it fails or is interrupted.
+ */
+import * as Effect from "effect/Effect"
+import type { TypedArray } from "../../Tensor/DType.ts"
+import * as ShapedArray from "../../Tensor/ShapedArray.ts"
+import type { Storage } from "../../Tensor/Storage.ts"
+import type { BackendError } from "../Backend.ts"
+import type { Data, Device } from "./Device.ts"
+import type { Schedule, Step } from "./schedule.ts"
+
+/** A run: yields what it must read, returns its outputs. */
+type Running<D extends Data, A> = Generator<D, A, TypedArray>
+
+type StepOf<D extends Data, Tag extends Step<D>["_tag"]> = Extract<Step<D>, { readonly _tag: Tag }>
+
+/** Counts dispatched kernels. */
+export interface Counter {
+  kernels: number
+}
+
+/** Runs Schedules on one device. */
+export class Executor<D extends Data> {
+  readonly #device: Device<D>
+  readonly #counter: Counter
+  constructor(device: Device<D>, counter: Counter) {
+    this.#device = device
+    this.#counter = counter
+  }
+
+  /** From inputs to outputs; `owned[i]` says that the storage of input i is the run's to free. */
+  run(
+    schedule: Schedule<D>,
+    inputs: ReadonlyArray<Storage>,
+    owned: ReadonlyArray<boolean>
+  ): Effect.Effect<ReadonlyArray<Storage>, BackendError> {
+    return Effect.suspend(() => this.#drive(this.#top(schedule, inputs, owned)))
+  }
+
+  /** Answers reads until the run is over; leaves the synchronous block only for a read that must wait. */
+  #drive(running: Running<D, ReadonlyArray<Storage>>): Effect.Effect<ReadonlyArray<Storage>, BackendError> {
+    const go = (answer: TypedArray | undefined): Effect.Effect<ReadonlyArray<Storage>, BackendError> => {
+      try {
+        // The first `next` starts the generator and its argument is not seen.
+        let state = answer === undefined ? running.next(new Uint8Array(0)) : running.next(answer)
+        while (state.done !== true) {
+          const elements = this.#device.read(state.value)
+          if (Effect.isEffect(elements)) {
+            return Effect.onExit(
+              Effect.flatMap(elements, go),
+              (exit) => exit._tag === "Success" ? Effect.void : Effect.sync(() => running.return([]))
+            )
+          }
+          state = running.next(elements)
+        }
+        this.#device.flush()
+        return Effect.succeed(state.value)
+      } catch (thrown) {
+        running.return([])
+        const error = this.#device.toError(thrown)
+        return error === undefined ? Effect.die(thrown) : Effect.fail(error)
+      }
+    }
+    return go(undefined)
+  }
+
+  *#top(
+    schedule: Schedule<D>,
+    storages: ReadonlyArray<Storage>,
+    owned: ReadonlyArray<boolean>
+  ): Running<D, ReadonlyArray<Storage>> {
+    const device = this.#device
+    const inputs: Array<D> = []
+    let outputs: ReadonlyArray<D> = []
+    try {
+      for (let i = 0; i < storages.length; i++) inputs.push(device.fromStorage(storages[i], schedule.inputs[i]))
+      // A donated storage is freed early: with its handle, which the run takes over.
+      for (let i = 0; i < storages.length; i++) if (owned[i] === true) device.release(storages[i])
+      const taken = inputs.splice(0)
+      outputs = yield* this.#run(schedule, taken, taken.map(() => true))
+      const stored = outputs.map((d) => device.toStorage(d))
+      outputs = []
+      return stored
+    } finally {
+      for (const d of inputs) device.dispose(d)
+      for (const d of outputs) device.dispose(d)
+    }
+  }
+
+  /**
+   * From handles to handles. The caller keeps the handles of inputs that are not `owned`, and must keep them until the run
+   * is over; those that are, the run disposes of. Outputs are the caller's.
+   */
+  *#run(
+    schedule: Schedule<D>,
+    inputs: ReadonlyArray<D>,
+    owned: ReadonlyArray<boolean>
+  ): Running<D, ReadonlyArray<D>> {
+    const device = this.#device
+    const slots = Array.from<D | undefined>({ length: schedule.slots })
+    // Slots below this are inputs; a borrowed one is forgotten, not disposed of.
+    const count = inputs.length
+    const clear = (slot: number): void => {
+      const d = slots[slot]
+      slots[slot] = undefined
+      if (d !== undefined && (slot >= count || owned[slot] === true)) device.dispose(d)
+    }
+    const outputs: Array<D> = []
+    let done = false
+    for (let i = 0; i < count; i++) slots[i] = inputs[i]
+    try {
+      for (const slot of schedule.unused) clear(slot)
+      for (const step of schedule.steps) {
+        const given = step.inputs.map((slot) => at(slots, slot))
+        const made = step._tag === "Kernel" ? this.#kernel(step, given) : yield* this.#control(step, given)
+        for (let i = 0; i < made.length; i++) slots[step.outputs[i]] = made[i]
+        for (const slot of step.free) clear(slot)
+      }
+      for (const { aval, slot } of schedule.outputs) outputs.push(device.alias(at(slots, slot), aval))
+      done = true
+      return outputs
+    } finally {
+      for (let slot = 0; slot < slots.length; slot++) clear(slot)
+      if (!done) { for (const d of outputs) device.dispose(d) }
+    }
+  }
+
+  #kernel(step: StepOf<D, "Kernel">, given: ReadonlyArray<D>): ReadonlyArray<D> {
+    this.#counter.kernels++
+    return step.run(given)
+  }
+
+  *#control(
+    step: Exclude<Step<D>, { readonly _tag: "Kernel" }>,
+    given: ReadonlyArray<D>
+  ): Running<D, ReadonlyArray<D>> {
+    const device = this.#device
+    switch (step._tag) {
+      case "Constant":
+        return [device.constant(step.value, step.aval)]
+      case "Alias":
+        return [device.alias(given[0], step.aval)]
+      case "Scan":
+        return yield* this.#scan(step, given)
+      case "While":
+        return yield* this.#while(step, given)
+      case "Cond": {
+        const [index, ...operands] = given
+        const chosen = Number((yield index)[0])
+        const branch = step.branches[Math.min(Math.max(chosen, 0), step.branches.length - 1)]
+        return yield* this.#run(branch, operands, [])
+      }
+      case "Callback": {
+        const values = []
+        for (const d of given) values.push({ aval: d.aval, data: yield d })
+        step.callback(values)
+        return []
+      }
+    }
+  }
+
+  *#scan(step: StepOf<D, "Scan">, given: ReadonlyArray<D>): Running<D, ReadonlyArray<D>> {
+    const device = this.#device
+    const { body, params: { length, num_carry: carries, num_consts: consts, reverse } } = step
+    const fixed = given.slice(0, consts)
+    const xs = given.slice(consts + carries)
+    const owned = body.inputs.map((_, i) => i >= consts)
+    let carry: ReadonlyArray<D> = []
+    const ys: Array<D> = []
+    let done = false
+    try {
+      carry = given.slice(consts, consts + carries).map((d, i) => device.alias(d, body.outputs[i].aval))
+      for (const { aval } of body.outputs.slice(carries)) {
+        ys.push(device.allocate(ShapedArray.withShape(aval, [length, ...aval.shape])))
+      }
+      for (let n = 0; n < length; n++) {
+        const index = reverse ? length - 1 - n : n
+        const slices = xs.map((d, i) => device.row(d, index, body.inputs[consts + carries + i]))
+        const inputs = [...fixed, ...carry, ...slices]
+        carry = []
+        const outputs = yield* this.#run(body, inputs, owned)
+        carry = outputs.slice(0, carries)
+        const rows = outputs.slice(carries)
+        rows.forEach((row, i) => device.setRow(ys[i], index, row))
+        for (const row of rows) device.dispose(row)
+      }
+      done = true
+      return [...carry, ...ys]
+    } finally {
+      if (!done) { for (const d of [...carry, ...ys]) device.dispose(d) }
+    }
+  }
+
+  *#while(step: StepOf<D, "While">, given: ReadonlyArray<D>): Running<D, ReadonlyArray<D>> {
+    const device = this.#device
+    const { body, cond, params: { body_consts: bodyConsts, cond_consts: condConsts } } = step
+    const condFixed = given.slice(0, condConsts)
+    const bodyFixed = given.slice(condConsts, condConsts + bodyConsts)
+    const owned = body.inputs.map((_, i) => i >= bodyConsts)
+    let carry: ReadonlyArray<D> = []
+    let done = false
+    try {
+      carry = given.slice(condConsts + bodyConsts).map((d, i) => device.alias(d, body.outputs[i].aval))
+      while (yield* this.#holds(cond, [...condFixed, ...carry])) {
+        const inputs = [...bodyFixed, ...carry]
+        carry = []
+        carry = yield* this.#run(body, inputs, owned)
+      }
+      done = true
+      return carry
+    } finally {
+      if (!done) { for (const d of carry) device.dispose(d) }
+    }
+  }
+
+  /** Does a condition hold? */
+  *#holds(cond: Schedule<D>, inputs: ReadonlyArray<D>): Running<D, boolean> {
+    const [flag] = yield* this.#run(cond, inputs, [])
+    try {
+      return (yield flag)[0] !== 0
+    } finally {
+      this.#device.dispose(flag)
+    }
+  }
+}
+
+/** The handle in a slot. */
+const at = <D>(slots: ReadonlyArray<D | undefined>, slot: number): D => {
+  const d = slots[slot]
+  if (d === undefined) throw new Error("a Schedule reads a slot that is empty")
+  return d
+}
