@@ -16,7 +16,7 @@ import type * as Sorting from "../Tensor/lax/sorting.ts"
 import type * as Window from "../Tensor/lax/window.ts"
 import type { Node, Tensor } from "../Tensor/Tensor.ts"
 import type * as Control from "./control.ts"
-import type { EquationOf } from "./Program.ts"
+import type { EquationOf, Program } from "./Program.ts"
 
 /** Parameters by primitive. */
 export interface Params
@@ -114,6 +114,65 @@ export interface Rule<P extends Primitive> {
 
 /** Primitives that hold Programs or have effects: the interpreters treat them one by one. */
 export type ControlPrimitive = keyof Control.Params
+
+/** How tangents are wanted: in step with the primals, or apart from them, so that their part is linear and can be transposed. */
+export type JvpMode = "forward" | "linearize"
+
+/** Outputs of a Program and their tangents. */
+export interface Jvp {
+  readonly outputs: ReadonlyArray<Tensor>
+  readonly tangents: ReadonlyArray<Tangent>
+}
+
+/** The interpreters, for rules of primitives with Programs inside: they apply them to their bodies. */
+export interface Interpreters {
+  readonly jvp: (
+    program: Program,
+    primals: ReadonlyArray<Tensor>,
+    tangents: ReadonlyArray<Tangent>,
+    mode: JvpMode,
+    emit: Emit
+  ) => Jvp
+  /** Cotangents of the linear inputs, given Tensors for the known ones and cotangents of the outputs. */
+  readonly transpose: (
+    program: Program,
+    inputs: ReadonlyArray<Tensor | Linear>,
+    cotangents: ReadonlyArray<Tangent>
+  ) => ReadonlyArray<Tangent>
+  readonly batch: (
+    program: Program,
+    inputs: ReadonlyArray<Tensor>,
+    axes: ReadonlyArray<number | null>,
+    axis: MappedAxis,
+    emit: Emit
+  ) => Batched
+}
+
+/** Everything an interpreter asks of a primitive with Programs inside, or with an effect. Rules as in `Rule`. */
+export interface ControlRule<P extends Primitive> {
+  readonly jvp: (
+    params: Params[P],
+    primals: ReadonlyArray<Tensor>,
+    tangents: ReadonlyArray<Tangent>,
+    context: { readonly mode: JvpMode; readonly emit: Emit; readonly self: Interpreters }
+  ) => Jvp
+  readonly transpose: (
+    params: Params[P],
+    cotangents: ReadonlyArray<Tangent>,
+    inputs: ReadonlyArray<Tensor | Linear>,
+    self: Interpreters
+  ) => ReadonlyArray<Tangent>
+  readonly batch: (
+    params: Params[P],
+    inputs: ReadonlyArray<Tensor>,
+    axes: ReadonlyArray<number | null>,
+    axis: MappedAxis,
+    context: { readonly emit: Emit; readonly self: Interpreters }
+  ) => Batched
+}
+
+/** A rule for every one of the control primitives P. */
+export type ControlTable<P extends Primitive> = { readonly [K in P]: ControlRule<K> }
 
 /** All other primitives. */
 export type ArrayPrimitive = Exclude<Primitive, ControlPrimitive>

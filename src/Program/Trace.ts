@@ -15,10 +15,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { isTensorError, type TensorError, TraceError, TracerLeakError } from "../Tensor/errors.ts"
+import * as Lax from "../Tensor/lax/index.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import { argument, literal, type Node, type Tensor, type TraceScope, traceScope } from "../Tensor/Tensor.ts"
 import * as Tree from "../Tensor/Tree.ts"
-import * as Lax from "../Tensor/lax/index.ts"
 import { build, type Closed } from "./build.ts"
 
 /** What a trace sees of a Variable: a mutable place for a tree of arrays, made by `owner` (undefined: outside any trace). */
@@ -228,7 +228,8 @@ const tracedCause = <E>(trace: Trace, cause: Cause.Cause<E>): Cause.Cause<E | Te
         new TraceError({
           transform: trace.scope.transform,
           reason: "the traced function waits for asynchronous work",
-          hint: "do the waiting outside and pass the result as an argument; a traced function runs once, not at every call"
+          hint:
+            "do the waiting outside and pass the result as an argument; a traced function runs once, not at every call"
         })
       )
     }

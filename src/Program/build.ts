@@ -5,9 +5,10 @@
  * Arrays enter as arguments of the trace, as constants (literals), or as *captures*: computed arrays, arrays of an outer
  * trace, and pending arrays made before the trace began. Captures become the first inputs of the Program.
  */
-import { ConcretizationError, TracerLeakError } from "../Tensor/errors.ts"
+import { ConcretizationError, TraceError, TracerLeakError } from "../Tensor/errors.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
-import type { Node, Tensor, TraceScope } from "../Tensor/Tensor.ts"
+import { argument, type Node, type Tensor, type TraceScope, traceScope } from "../Tensor/Tensor.ts"
+import type { Emit } from "./Primitive.ts"
 import { type Atom, type Equation, literal, make, type Program, type Var, variable } from "./Program.ts"
 
 /** A Program with the arrays that its first inputs stand for. */
@@ -25,8 +26,11 @@ export interface Request {
   readonly effects?: ReadonlyArray<Node>
   /** The trace that the arguments belong to; without it, pending arrays are followed to their ends. */
   readonly scope?: TraceScope
-  /** Further arrays to treat as captures where they are met. */
-  readonly cut?: ReadonlySet<Tensor>
+  /**
+   * Only what depends on an argument becomes an equation; the rest is captured where it is met (*residuals*), but for
+   * constants made of nothing, such as zeros and iotas. This is partial evaluation.
+   */
+  readonly residuals?: boolean
 }
 
 /** Fails when an array cannot enter a Program: an argument of a trace that is over, or (with no scope) of any trace. */
@@ -38,6 +42,35 @@ const checkArgument = (x: Tensor, scope: TraceScope | undefined): void => {
   if (scope === undefined) throw new ConcretizationError({ transform: owner.transform, array })
 }
 
+/** The pending nodes made in the scope that depend on something, but on no argument. */
+const knownNodes = (request: Request): ReadonlySet<Node> => {
+  const start = request.scope === undefined ? 0 : request.scope.start
+  const own = new Set(request.arguments)
+  const reached = new Set<Node>()
+  const stack: Array<Tensor> = [...request.outputs]
+  for (let x = stack.pop(); x !== undefined; x = stack.pop()) {
+    if (own.has(x) || x.source._tag !== "Pending") continue
+    const node = x.source.node
+    if (node.serial < start || reached.has(node)) continue
+    reached.add(node)
+    stack.push(...node.inputs)
+  }
+  const dependent = new Set<Node>()
+  const known = new Set<Node>()
+  for (const node of [...reached].toSorted((a, b) => a.serial - b.serial)) {
+    const from = (x: Tensor, set: ReadonlySet<Node>) => x.source._tag === "Pending" && set.has(x.source.node)
+    if (node.inputs.some((x) => own.has(x) || from(x, dependent))) {
+      dependent.add(node)
+    } else if (
+      node.inputs.some((x) =>
+        from(x, known) || x.source._tag === "Concrete" || x.source._tag === "Argument" ||
+        (x.source._tag === "Pending" && !reached.has(x.source.node))
+      )
+    ) known.add(node)
+  }
+  return known
+}
+
 /**
  * Builds a Program. Equations stand in creation order; only what outputs and effects need is written, each pending node
  * once.
@@ -45,13 +78,14 @@ const checkArgument = (x: Tensor, scope: TraceScope | undefined): void => {
  * Fails with `TracerLeakError` or `ConcretizationError` where an argument of another trace is reached.
  */
 export const build = (request: Request): Closed => {
-  const { cut, scope } = request
+  const { scope } = request
   const own = new Set(request.arguments)
   const nodes = new Set<Node>()
   const captures = new Set<Tensor>()
+  const known = request.residuals === true ? knownNodes(request) : undefined
   const enters = (x: Tensor): boolean =>
     x.source._tag !== "Pending" || (scope !== undefined && x.source.node.serial < scope.start) ||
-    (cut !== undefined && cut.has(x))
+    (known !== undefined && known.has(x.source.node))
   const stack: Array<Node> = []
   const visit = (x: Tensor): void => {
     if (own.has(x) || x.source._tag === "Literal") return
@@ -83,14 +117,39 @@ export const build = (request: Request): Closed => {
   const captured = [...captures]
   const inputs = [...captured, ...request.arguments].map(bindVar)
   const atom = (x: Tensor): Atom => {
-    const known = env.get(x)
-    if (known !== undefined) return known
+    const bound = env.get(x)
+    if (bound !== undefined) return bound
     const constant = literal(x.source._tag === "Literal" ? x.source.value : Number.NaN, x.aval)
     env.set(x, constant)
     return constant
   }
   const equations = [...nodes].toSorted((a, b) => a.serial - b.serial).map((node) => equation(node, atom, bindVar))
   return { program: make(inputs, equations, request.outputs.map(atom)), captures: captured }
+}
+
+/**
+ * Traces a function of Tensors, made by an interpreter and not by a user, to a Program without captures. Effectful nodes
+ * handed to `emit` are kept.
+ */
+export const closedProgram = (
+  transform: string,
+  avals: ReadonlyArray<ShapedArray.ShapedArray>,
+  f: (args: ReadonlyArray<Tensor>, emit: Emit) => ReadonlyArray<Tensor>
+): Program => {
+  const scope = traceScope(transform)
+  const args = avals.map((aval) => argument(aval, scope))
+  const effects: Array<Node> = []
+  const outputs = f(args, (node) => effects.push(node))
+  const { captures, program } = build({ outputs, arguments: args, effects, scope })
+  scope.finished = true
+  if (captures.length > 0) {
+    throw new TraceError({
+      transform,
+      reason: `a rule captured ${captures.map((x) => ShapedArray.format(x.aval)).join(", ")}`,
+      hint: "this is a defect in a rule: please report it"
+    })
+  }
+  return program
 }
 
 /**

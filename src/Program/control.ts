@@ -2,11 +2,11 @@
  * Primitives with Programs inside: calls, loops, branches, custom derivatives; and the few that name an axis, mark a value
  * or call the host. Their operands are the captured arrays first, then the arguments.
  */
+import type { TypedArray } from "../Tensor/DType.ts"
 import { TraceError } from "../Tensor/errors.ts"
 import * as Shape from "../Tensor/Shape.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import { bind, bindNode, type Node, type Tensor } from "../Tensor/Tensor.ts"
-import type { TypedArray } from "../Tensor/DType.ts"
 import type { Program } from "./Program.ts"
 
 /** Which intermediate values a `remat` may keep: a name of JAX's policies, or the names given by `checkpointName`. */
@@ -67,6 +67,17 @@ export interface Params {
   readonly cond: { readonly branches: ReadonlyArray<Program> }
   readonly custom_jvp_call: { readonly program: Program; readonly name: string; readonly rule: CustomJvp }
   readonly custom_vjp_call: { readonly program: Program; readonly name: string; readonly rule: CustomVjp }
+  /**
+   * The tangents of a custom vjp call, which only its `bwd` can transpose. Operands: `num_residuals` residuals, then the
+   * tangents of the primals. Never runs.
+   */
+  readonly custom_lin: {
+    readonly name: string
+    readonly rule: CustomVjp
+    readonly num_residuals: number
+    /** Abstract values of the outputs. */
+    readonly avals: ReadonlyArray<ShapedArray.ShapedArray>
+  }
   /** No output: the callback gets the operands' values, at run time, in order. */
   readonly debug_callback: { readonly callback: (values: ReadonlyArray<HostArray>) => void; readonly name: string }
   /** The operand, named for remat policies. */
@@ -90,9 +101,7 @@ const outputs = (program: Program): ReadonlyArray<ShapedArray.ShapedArray> => pr
 
 const checkOperands = (operation: string, program: Program, operands: ReadonlyArray<Tensor>): void => {
   const ok = program.inputs.length === operands.length &&
-    program.inputs.every((v, i) =>
-      Shape.equals(v.aval.shape, operands[i].shape) && v.aval.dtype === operands[i].dtype
-    )
+    program.inputs.every((v, i) => Shape.equals(v.aval.shape, operands[i].shape) && v.aval.dtype === operands[i].dtype)
   if (!ok) {
     throw new TraceError({
       transform: operation,
@@ -156,6 +165,12 @@ export const customJvpCall = (params: Params["custom_jvp_call"], operands: Reado
 /** A call with a vjp rule of its own. */
 export const customVjpCall = (params: Params["custom_vjp_call"], operands: ReadonlyArray<Tensor>): Node =>
   bindNode("custom_vjp_call", params, operands, outputs(params.program))
+
+/** The linear part of a custom vjp call. */
+export const customLin = (
+  params: Params["custom_lin"],
+  operands: ReadonlyArray<Tensor>
+): ReadonlyArray<Tensor> => bind("custom_lin", params, operands, params.avals)
 
 /** A host callback. The caller registers the node with the trace, or it will never run. */
 export const debugCallback = (params: Params["debug_callback"], operands: ReadonlyArray<Tensor>): Node =>

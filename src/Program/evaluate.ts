@@ -2,7 +2,7 @@
  * From a Program back to Tensors: applies every equation again, to other inputs of the same shapes. With a handler, an
  * equation can be given another meaning; that is all that an interpreter is.
  */
-import { bindNode, type Node, type Tensor, literal as literalTensor } from "../Tensor/Tensor.ts"
+import { bindNode, literal as literalTensor, type Node, type Tensor } from "../Tensor/Tensor.ts"
 import type { Emit } from "./Primitive.ts"
 import { type Atom, type Equation, isEffectful, type Program, type Var } from "./Program.ts"
 
