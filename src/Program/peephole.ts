@@ -6,7 +6,7 @@
 import * as DType from "../Tensor/DType.ts"
 import * as Shape from "../Tensor/Shape.ts"
 import type { ShapedArray } from "../Tensor/ShapedArray.ts"
-import { type Atom, type Equation, literal, type Literal, type Var } from "./Program.ts"
+import { type Atom, type Equation, type Literal, literal, type Var } from "./Program.ts"
 
 /** What made a variable; undefined for inputs. */
 export type Definition = (v: Atom) => Equation | undefined
@@ -39,6 +39,7 @@ const passing = (x: Atom, equation: Equation): Rewritten =>
 
 /** A constant as it reads after conversion; undefined where that would need rounding to a type that JavaScript lacks. */
 const convert = (x: Literal, to: DType.DType): number | undefined => {
+  if (x.aval.dtype === "float16" || x.aval.dtype === "bfloat16") return undefined
   if (to === "float32") return Math.fround(x.value)
   if (to === "bool") return x.value === 0 ? 0 : 1
   const whole = Number.isInteger(x.value) && !Object.is(x.value, -0)

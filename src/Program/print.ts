@@ -166,13 +166,12 @@ class Printer {
     }
     for (const equation of program.equations) equation.inputs.forEach(use)
     program.outputs.forEach(use)
-    const inputs = this.#row(program.inputs.map((v) => `${this.#name(v)}:${ShapedArray.format(v.aval)}`))
+    const inputs = program.inputs.map((v) => `${this.#name(v)}:${ShapedArray.format(v.aval)}`)
+    const head = inputs.length === 0 ? ["{ lambda ; . let"] : ["{ lambda ; ", this.#row(inputs), " . let"]
     const equations = join(line("; "), program.equations.map((e) => this.#equation(e, used)))
+    const body = program.equations.length === 0 ? line("  ") : concat(nest(2, concat(line(), equations)), line())
     const outputs = concat("(", this.#row(program.outputs.map((a) => this.#atom(a)), ","), ")")
-    return group(concat(
-      nest(2, concat("{ lambda ; ", inputs, " . let", nest(2, concat(line(), equations)), line(), "in ", outputs)),
-      " }"
-    ))
+    return group(concat(nest(2, concat(...head, body, "in ", outputs)), " }"))
   }
 }
 
