@@ -11,7 +11,9 @@
  *   q: -0.000200214257 0.000100950558 0.00134934322 -0.00367342844 0.00573950773 -0.0076224613 0.00943887047 1.00167406
  *      2.83297682
  *
- * (highest power first, by Horner's rule), and x · ∞ where |x| = 1. Narrower floats are computed in float32 and rounded.
+ * (highest power first, by Horner's rule with p · w + c rounded once, as XLA fuses it), and x · ∞ where |x| = 1. Narrower floats
+ * are computed in float32 and rounded. XLA's CPU also fuses the last step of `uniform` with bounds, u · (maxval - minval) +
+ * minval; here it is rounded twice, so that it may differ from JAX in the last place, as JAX's backends do from each other.
  *
  * Source: `jax/_src/random/core.py`.
  */

@@ -144,7 +144,8 @@ export const erfInv = (x: number): number => {
   const coefficients = isCentral ? central : tails
   w = isCentral ? f(w - 2.5) : f(f(Math.sqrt(w)) - 3)
   let p = coefficients[0]
-  for (let i = 1; i < coefficients.length; i++) p = f(coefficients[i] + f(p * w))
+  // XLA's CPU fuses the multiplication and the addition: one rounding.
+  for (let i = 1; i < coefficients.length; i++) p = f(p * w + coefficients[i])
   return f(p * x)
 }
 
