@@ -2,13 +2,19 @@
  * Modules: nodes of the model graph. A Module is an instance of a class made by `Module(name)`; its fields are Variables,
  * other Modules, arrays and plain objects of these, and static values (numbers, strings, functions).
  *
- * Fields are readonly. Structure changes only through the Effects of `GraphDef` (`setAttribute`, `update`, …), which count
- * the node's *version*, so that traversals of a model can be cached and checked in a few comparisons a node.
+ * Fields do not change under a traversal's feet, so that traversals of a model can be cached and checked in a few
+ * comparisons a node:
+ *
+ * - a field cannot be assigned; structure changes only through the Effects of `GraphDef` (`setAttribute`, `update`, …),
+ *   which count the node's *version*;
+ * - arrays and plain objects in fields are values, not nodes: the constructor keeps frozen copies of them.
  */
 import * as Predicate from "effect/Predicate"
+import { currentUnsafe, type Trace } from "../Program/Trace.ts"
+import { isPlainObject } from "../Tensor/Tree.ts"
 
 const TypeId = "~linum/Module"
-const Version: unique symbol = Symbol.for("~linum/Module/version")
+const Hidden: unique symbol = Symbol.for("~linum/Module/hidden")
 
 /**
  * A node of the model graph.
@@ -20,9 +26,14 @@ export interface Module {
   readonly [TypeId]: { readonly name: string }
 }
 
-/** @internal What every Module hides: how often its fields were changed. */
-interface Versioned {
-  [Version]: number
+/** @internal What every Module hides. */
+export interface Hidden {
+  /** How often its fields were changed. */
+  version: number
+  /** The trace in which it was made; undefined: outside of any. Structure may change only there. */
+  readonly owner: Trace | undefined
+  /** The last traversal that began here, kept by `GraphDef`. It dies with the node. */
+  traversal: unknown
 }
 
 /** A class of Modules with the fields `Fields`. */
@@ -30,11 +41,16 @@ export interface ModuleClass {
   new<Fields extends object>(fields: Fields): Module & Readonly<Fields>
 }
 
+const hide = (self: object, owner: Trace | undefined): void => {
+  const hidden: Hidden = { version: 0, owner, traversal: undefined }
+  Object.defineProperty(self, Hidden, { value: hidden, enumerable: false })
+}
+
 class Base implements Module {
   declare readonly [TypeId]: { readonly name: string }
   constructor(fields: object) {
-    Object.assign(this, fields)
-    Object.defineProperty(this, Version, { value: 0, writable: true, enumerable: false })
+    for (const [key, value] of Object.entries(fields)) defineField(this, key, value)
+    hide(this, currentUnsafe())
   }
 }
 
@@ -59,17 +75,47 @@ export const isModule = (u: unknown): u is Module => Predicate.hasProperty(u, Ty
 /** The name given to `Module(name)`. */
 export const moduleName = (self: Module): string => self[TypeId].name
 
+/** @internal The hidden part of a Module. */
+export const hiddenOf = (self: Module): Hidden => (self as unknown as { readonly [Hidden]: Hidden })[Hidden]
+
 /** @internal How often the fields of this node were changed by an Effect. */
-export const version = (self: Module): number => (self as unknown as Versioned)[Version]
+export const version = (self: Module): number => hiddenOf(self).version
 
 /** @internal Counts a change of the fields. */
 export const touch = (self: Module): void => {
-  ;(self as unknown as Versioned)[Version]++
+  hiddenOf(self).version++
 }
 
-/** @internal An instance of the class of `like`, without fields: `unflatten` fills it. */
-export const empty = (prototype: object): Module => {
+/** @internal An instance of a class by its prototype, without fields: `merge` fills it. */
+export const empty = (prototype: object, owner: Trace | undefined): Module => {
   const node: object = Object.create(prototype)
-  Object.defineProperty(node, Version, { value: 0, writable: true, enumerable: false })
+  hide(node, owner)
   return node as Module
+}
+
+/** @internal Sets a field, whether it was there or not. It does not count the change. */
+export const defineField = (self: object, key: string, value: unknown): void => {
+  Object.defineProperty(self, key, { value: frozen(value), enumerable: true, configurable: true, writable: false })
+}
+
+/** @internal Removes a field. It does not count the change. */
+export const deleteField = (self: object, key: string): void => {
+  Reflect.deleteProperty(self, key)
+}
+
+/**
+ * @internal The value with its arrays and plain objects frozen: copies, unless they are frozen already. Modules, Variables,
+ * Tensors and instances of other classes are left alone.
+ */
+export const frozen = (value: unknown): unknown => {
+  if (Array.isArray(value)) {
+    const items: ReadonlyArray<unknown> = value
+    const copies = items.map(frozen)
+    return Object.isFrozen(value) && copies.every((item, i) => item === items[i]) ? value : Object.freeze(copies)
+  }
+  if (!isPlainObject(value)) return value
+  const entries = Object.entries(value).map(([key, item]) => [key, frozen(item)] as const)
+  return Object.isFrozen(value) && entries.every(([key, item]) => item === value[key])
+    ? value
+    : Object.freeze(Object.fromEntries(entries))
 }

@@ -1,0 +1,52 @@
+/**
+ * What goes wrong between a model and a State: paths that do not fit, and one object at two places where that has no meaning.
+ */
+import * as Data from "effect/Data"
+import * as Path from "../State/Path.ts"
+
+/** One thing that does not fit. */
+export interface Misfit {
+  readonly path: Path.Path
+  readonly expected: string
+  readonly found: string
+}
+
+/**
+ * A State does not fit a model's structure. Every misfit is listed, not just the first.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class StructureError extends Data.TaggedError("StructureError")<{
+  /** `merge`, `update`, … */
+  readonly operation: string
+  readonly misfits: ReadonlyArray<Misfit>
+  readonly hint: string
+}> {
+  override get message(): string {
+    const lines = this.misfits.map((m) => `\n  ${Path.format(m.path)}: expected ${m.expected}, found ${m.found}`)
+    return `${this.operation}: ${
+      this.misfits.length === 1 ? "a path does" : `${this.misfits.length} paths do`
+    } not fit; ` +
+      `${this.hint}${lines.join("")}`
+  }
+}
+
+/**
+ * One Variable or node at several places where it can only be at one.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class AliasError extends Data.TaggedError("AliasError")<{
+  readonly operation: string
+  readonly what: string
+  readonly paths: ReadonlyArray<Path.Path>
+  readonly hint: string
+}> {
+  override get message(): string {
+    return `${this.operation}: the same ${this.what} is at ${
+      this.paths.map(Path.format).join(" and at ")
+    }; ${this.hint}`
+  }
+}

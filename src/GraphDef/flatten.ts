@@ -1,0 +1,166 @@
+/**
+ * The traversal: from a value to its GraphDef, its leaves and its objects. Depth first, attributes in sorted order; everything
+ * else in this room is built on this order.
+ */
+import type { Any as Variable, Metadata } from "../Ref/Variable.ts"
+import { cellOf, isVariable } from "../Ref/Variable.ts"
+import type { Path } from "../State/Path.ts"
+import { isTensor, type Tensor } from "../Tensor/Tensor.ts"
+import { AliasError } from "./errors.ts"
+import { type Any as GraphDef, type Entry, fromEntries } from "./GraphDef.ts"
+import { type GraphSort, type Sort, sortOf } from "./Node.ts"
+
+/** Where arrays are: in a Variable, or by themselves. */
+export type Leaf =
+  | { readonly _tag: "Variable"; readonly variable: Variable; readonly path: Path }
+  | { readonly _tag: "Array"; readonly tensor: Tensor; readonly path: Path }
+
+/** What must still hold for a traversal to be right: no node has changed its fields, no Variable its metadata. */
+export interface Guards {
+  readonly nodes: Array<object>
+  readonly versions: Array<number>
+  readonly readVersion: Array<(node: object) => number>
+  readonly variables: Array<Variable>
+  readonly metadata: Array<Metadata>
+}
+
+/** A value taken apart. */
+export interface Flat {
+  readonly graphdef: GraphDef
+  readonly leaves: ReadonlyArray<Leaf>
+  /** Nodes with identity, and Variables, by index. */
+  readonly objects: ReadonlyArray<object>
+  /** Undefined if something in the value does not tell when it changes. */
+  readonly guards: Guards | undefined
+}
+
+/** @internal The state of one traversal. */
+export interface Walk {
+  readonly entries: Array<Entry>
+  readonly leaves: Array<Leaf>
+  readonly objects: Array<object>
+  readonly indices: Map<object, number>
+  readonly outer: ReadonlyMap<object, number> | undefined
+  readonly guards: Guards
+  guarded: boolean
+  /** The tree nodes around the current place, to find one that holds itself. */
+  readonly around: Set<object>
+}
+
+/** @internal A traversal that begins; `objects` have been numbered by earlier ones. */
+export const walk = (outer?: ReadonlyArray<object>, objects: ReadonlyArray<object> = []): Walk => ({
+  entries: [],
+  leaves: [],
+  objects: [...objects],
+  indices: new Map(objects.map((o, i) => [o, i])),
+  outer: outer === undefined ? undefined : new Map(outer.map((o, i) => [o, i])),
+  guards: { nodes: [], versions: [], readVersion: [], variables: [], metadata: [] },
+  guarded: true,
+  around: new Set()
+})
+
+/** @internal Goes through a value. `within`: are we inside of a graph node? */
+export const visit = (w: Walk, value: unknown, path: Path, within: boolean): void => {
+  if (typeof value !== "object" || value === null) {
+    w.entries.push({ _tag: "Static", value })
+  } else if (isTensor(value)) {
+    w.entries.push({ _tag: "Array" })
+    w.leaves.push({ _tag: "Array", tensor: value, path })
+  } else if (isVariable(value)) {
+    visitVariable(w, value, path)
+  } else {
+    const sort = sortOf(value)
+    if (sort === undefined) w.entries.push({ _tag: "Static", value })
+    else if (sort._tag === "Graph") visitGraphNode(w, value, sort, path)
+    else visitTree(w, value, sort, path, within)
+  }
+}
+
+const number = (w: Walk, object: object): number => {
+  const index = w.objects.length
+  w.indices.set(object, index)
+  w.objects.push(object)
+  return index
+}
+
+const visitVariable = (w: Walk, variable: Variable, path: Path): void => {
+  const known = w.indices.get(variable)
+  if (known !== undefined) {
+    w.entries.push({ _tag: "Ref", index: known })
+    return
+  }
+  const { hooks, kind, metadata, mutable } = cellOf(variable)
+  const index = number(w, variable)
+  const outerIndex = w.outer?.get(variable)
+  w.entries.push({ _tag: "Variable", index, kind, metadata, hooks, mutable, outerIndex })
+  w.leaves.push({ _tag: "Variable", variable, path })
+  w.guards.variables.push(variable)
+  w.guards.metadata.push(metadata)
+}
+
+const visitGraphNode = (w: Walk, node: object, sort: GraphSort, path: Path): void => {
+  const known = w.indices.get(node)
+  if (known !== undefined) {
+    w.entries.push({ _tag: "Ref", index: known })
+    return
+  }
+  const index = number(w, node)
+  if (sort.version === undefined) {
+    w.guarded = false
+  } else {
+    w.guards.nodes.push(node)
+    w.guards.versions.push(sort.version(node))
+    w.guards.readVersion.push(sort.version)
+  }
+  children(w, node, sort, path, index, true)
+}
+
+const visitTree = (w: Walk, node: object, sort: Sort, path: Path, within: boolean): void => {
+  if (w.around.has(node)) {
+    throw new AliasError({
+      operation: "flatten",
+      what: `${sort.name} that holds itself`,
+      paths: [path],
+      hint: "cycles go through Modules; plain arrays and objects are values and cannot hold themselves"
+    })
+  }
+  // A class may have put a container into a field behind its constructor's back; it must not change from now on.
+  if (within && !Object.isFrozen(node) && (Array.isArray(node) || sort.name === "Dict")) Object.freeze(node)
+  w.around.add(node)
+  children(w, node, sort, path, -1, within)
+  w.around.delete(node)
+}
+
+const children = (w: Walk, node: object, sort: Sort, path: Path, index: number, within: boolean): void => {
+  const { keys, metadata, values } = sort.flatten(node)
+  const outerIndex = index < 0 ? undefined : w.outer?.get(node)
+  w.entries.push({ _tag: "Node", sort, index, keys, metadata, outerIndex })
+  for (let i = 0; i < keys.length; i++) visit(w, values[i], path.concat(keys[i]), within)
+}
+
+/** @internal Ends a traversal. */
+export const finish = (w: Walk): Flat => ({
+  graphdef: fromEntries(w.entries),
+  leaves: w.leaves,
+  objects: w.objects,
+  guards: w.guarded ? w.guards : undefined
+})
+
+/**
+ * Takes a value apart. Objects of `outer` are marked with their position there.
+ *
+ * @internal
+ */
+export const flatten = (value: unknown, outer?: ReadonlyArray<object>): Flat => {
+  const w = walk(outer)
+  visit(w, value, [], false)
+  return finish(w)
+}
+
+/** @internal Does a traversal still hold? */
+export const stillHolds = (guards: Guards): boolean => {
+  const { metadata, nodes, readVersion, variables, versions } = guards
+  for (let i = 0; i < nodes.length; i++) if (readVersion[i](nodes[i]) !== versions[i]) return false
+  for (let i = 0; i < variables.length; i++) if (cellOf(variables[i]).metadata !== metadata[i]) return false
+  return true
+}

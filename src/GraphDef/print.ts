@@ -1,0 +1,3 @@
+/** stub */
+export const printGraphDef = (self: { readonly entries: ReadonlyArray<{ readonly _tag: string }> }): string =>
+  `GraphDef(${self.entries.length})`

@@ -1,0 +1,80 @@
+/**
+ * The four steps by which a transform takes a graph of objects through a pure function and gives the changes back, keeping the
+ * identity of the objects outside:
+ *
+ * ```text
+ *            outside                          inside
+ *   (1) outerSplit(args)   ──  GraphDef,  ──▶  (2) innerMerge          objects numbered as in (1)
+ *            objects                 values           │
+ *                                                     ▼  f changes its own copies
+ *   (4) outerMerge         ◀──  GraphDef, ──  (3) innerSplit(out)      those known from (2) carry their
+ *       fills the objects           values                             number of (1) as outer index
+ * ```
+ *
+ * All arguments of a call are one value (a tuple), so that what is shared between them is one object inside as well.
+ */
+import type { Trace } from "../Program/Trace.ts"
+import type { Any as Variable } from "../Ref/Variable.ts"
+import { build } from "./build.ts"
+import { type Flat, flatten, type Leaf } from "./flatten.ts"
+import type { Any as GraphDef } from "./GraphDef.ts"
+
+export { type Flattener, flattener } from "./cache.ts"
+export type { Leaf } from "./flatten.ts"
+
+/** What `outerSplit` gives: the GraphDef, the leaves, and the objects by index. */
+export type Split = Flat
+
+/**
+ * Step 1: takes apart what goes in. `objects` are its graph nodes and Variables by index.
+ *
+ * @internal
+ */
+export const outerSplit = (value: unknown): Flat => flatten(value)
+
+/**
+ * Step 2: makes fresh nodes and Variables, owned by a trace. `values[i]` is the value of leaf i: the value tree of a Variable,
+ * or an array. `objects` have the numbers of step 1.
+ *
+ * @internal
+ */
+export const innerMerge = (
+  graphdef: GraphDef,
+  values: ReadonlyArray<unknown>,
+  owner: Trace | undefined
+): { readonly value: unknown; readonly objects: ReadonlyArray<object> } => build(graphdef, values, { owner })
+
+/**
+ * Step 3: takes apart what comes out. Objects of step 2 are marked with their number there.
+ *
+ * @internal
+ */
+export const innerSplit = (
+  value: unknown,
+  inner: ReadonlyArray<object>
+): { readonly graphdef: GraphDef; readonly leaves: ReadonlyArray<Leaf> } => flatten(value, inner)
+
+/** How step 4 writes. */
+export interface OuterMergeOptions {
+  /** The trace that owns new objects: the one in which the transform was applied. */
+  readonly owner: Trace | undefined
+  /** Writes a Variable of step 1; called only where there is a value. */
+  readonly write: Write
+}
+
+/** Writes a Variable outside. */
+export type Write = (variable: Variable, value: unknown) => void
+
+/**
+ * Step 4: the value outside. Objects with an outer index are the objects of step 1 themselves: attributes that differ are
+ * replaced, removed or added (and the node's version counted if there are any), Variables are written where `values[i]` is
+ * not undefined. All others are made new. Nothing is changed before everything is built.
+ *
+ * @internal
+ */
+export const outerMerge = (
+  graphdef: GraphDef,
+  values: ReadonlyArray<unknown>,
+  outer: ReadonlyArray<object>,
+  options: OuterMergeOptions
+): unknown => build(graphdef, values, { owner: options.owner, outer, write: options.write }).value

@@ -1,0 +1,3 @@
+/** stub */
+export const printVariable = (_: unknown): string => "VariableState"
+export const printState = (_: unknown): string => "State"
