@@ -120,7 +120,7 @@ class Accessor {
 class VariableImpl implements Cell {
   readonly [TypeId]: typeof TypeId = TypeId
   readonly kind: string
-  readonly metadata: Metadata
+  metadata: Metadata
   readonly hooks: Hooks
   readonly mutable: boolean
   readonly owner: Trace | undefined
@@ -128,7 +128,14 @@ class VariableImpl implements Cell {
   /** May someone else hold the arrays of `raw`? Only if not, a step may free or overwrite their buffers. */
   shared = true
   readonly ref: Accessor
-  constructor(kind: string, raw: unknown, metadata: Metadata, hooks: Hooks, mutable: boolean, owner: Trace | undefined) {
+  constructor(
+    kind: string,
+    raw: unknown,
+    metadata: Metadata,
+    hooks: Hooks,
+    mutable: boolean,
+    owner: Trace | undefined
+  ) {
     this.kind = kind
     this.raw = raw
     this.metadata = metadata
@@ -158,7 +165,7 @@ const writeOutside = (self: VariableImpl, value: unknown): void => {
   const pending = Tree.leaves(value).filter((x) => x.source._tag === "Pending")
   const backend = Context.getOption(fiber.context, Backend)
   if (pending.length === 0 || Option.isNone(backend)) return
-  const exit = Effect.runSyncExit(Effect.provideService(compute(pending), Backend, backend.value))
+  const exit = Effect.runSyncExit(Effect.provideService(compute(...pending), Backend, backend.value))
   if (Exit.isFailure(exit)) {
     // A backend that cannot finish now (or at all) leaves the value pending; whoever reads it sees the failure.
     const failed = Exit.findErrorOption(exit)
@@ -206,7 +213,8 @@ export const isVariable = (u: unknown): u is Any => Predicate.hasProperty(u, Typ
 /** @internal The mutable insides of a Variable, for the rooms that move whole graphs. */
 export interface VariableCell extends Cell {
   readonly kind: string
-  readonly metadata: Metadata
+  /** Replaced as a whole, so that its identity tells whether it changed. */
+  metadata: Metadata
   readonly hooks: Hooks
   readonly mutable: boolean
   shared: boolean
