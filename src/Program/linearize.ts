@@ -7,7 +7,7 @@ import { TraceError } from "../Tensor/errors.ts"
 import * as Lax from "../Tensor/lax/index.ts"
 import { argument, type Tensor, traceScope } from "../Tensor/Tensor.ts"
 import { build, type Closed } from "./build.ts"
-import { Environment } from "./evaluate.ts"
+import { Environment, rebind } from "./evaluate.ts"
 import {
   type ArrayPrimitive,
   type ControlPrimitive,
@@ -19,7 +19,7 @@ import {
   type Rule,
   type Tangent
 } from "./Primitive.ts"
-import type { Equation, Program, Var } from "./Program.ts"
+import { type Equation, isEffectful, type Program, type Var } from "./Program.ts"
 import { controls, isControl } from "./rules/control/index.ts"
 import { rules } from "./rules/index.ts"
 
@@ -77,8 +77,15 @@ export const transpose = (
     sums.set(v, before === undefined ? ct : Lax.add(before, ct))
   }
   for (const equation of program.equations) {
-    pending.push(equation)
-    env.writeAll(equation.outputs, equation.outputs.map((v): Linear => ({ _tag: "Linear", aval: v.aval })))
+    const values = equation.inputs.map((a) => env.read(a))
+    const known = values.filter((x): x is Tensor => !isLinear(x))
+    if (known.length === values.length && !isEffectful(equation)) {
+      // A constant, such as zeros or a mask: a factor of what is linear, and a value.
+      env.writeAll(equation.outputs, rebind(equation, known, () => {}))
+    } else {
+      pending.push(equation)
+      env.writeAll(equation.outputs, equation.outputs.map((v): Linear => ({ _tag: "Linear", aval: v.aval })))
+    }
   }
   program.outputs.forEach((v, i) => accumulate(v, cotangents[i]))
   for (const equation of pending.toReversed()) {

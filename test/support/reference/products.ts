@@ -70,7 +70,7 @@ const members = (shape: Shape.Shape, p: WindowParams | SelectParams, at: Index):
 const reduceWindow =
   (f: (a: number, b: number) => number, initial: (dtype: DType.DType) => number) =>
   (p: WindowParams, [x]: ReadonlyArray<Value>, [out]: ReadonlyArray<{ shape: Shape.Shape; dtype: DType.DType }>) => [
-    generate(out.shape, (at) => members(x.shape, p, at).map((i) => read(x, i)).reduce(f, initial(out.dtype)))
+    generate(out.shape, (at) => members(x.shape, p, at).reduce((best, i) => f(best, read(x, i)), initial(out.dtype)))
   ]
 
 /** The first of the best positions in a window, if it has any. */
