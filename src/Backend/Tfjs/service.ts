@@ -6,6 +6,7 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { Atom, Program } from "../../Program/Program.ts"
 import { subPrograms } from "../../Program/Program.ts"
+import { simplify } from "../../Program/simplify.ts"
 import type { ShapedArray } from "../../Tensor/ShapedArray.ts"
 import type { Storage } from "../../Tensor/Storage.ts"
 import { Backend, type BackendError, DeviceLost, type Executable, UnsupportedOperation } from "../Backend.ts"
@@ -61,7 +62,7 @@ export const make = <D extends Data>(device: Device<D>): Effect.Effect<Backend["
 
     const compileNow = (program: Program): Executable => {
       checkDTypes(device, program)
-      const steps = schedule(program, device)
+      const steps = schedule(simplify(program, { final: true }), device)
       counter.compiled++
       return {
         program,

@@ -14,6 +14,7 @@ import { type BackendError, BackendUnavailable, DeviceLost, OutOfMemory, Unsuppo
 import type { ComputedPrimitive, Data, Device, Kernel, KernelTable } from "../Device.ts"
 import { allocate, AllocationFailed, type CpuKernel, isHalf, roundTo } from "./arrays.ts"
 import { kernels } from "./kernels.ts"
+import * as tensorFlow from "./tensorflow.ts"
 
 const name = "tfjs-cpu"
 
@@ -89,7 +90,7 @@ const lift =
 /** The table of all kernels over Data. The mapped type is `kernels`' own, key by key; `Object.entries` loses that. */
 const table = (ledger: Ledger): KernelTable<CpuData> =>
   Object.fromEntries(
-    Object.entries(kernels).map((
+    Object.entries(kernels(tensorFlow.make())).map((
       [primitive, kernel]
     ) => [primitive, lift(ledger, kernel as CpuKernel<ComputedPrimitive>)])
   ) as unknown as KernelTable<CpuData>

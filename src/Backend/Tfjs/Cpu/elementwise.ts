@@ -3,15 +3,16 @@
  * straight code; the rest goes through `map1` and `map2`. Integers wrap because that is what storing into their arrays does.
  */
 import type { EquationOf } from "../../../Program/Program.ts"
-import type { DType, TypedArray } from "../../../Tensor/DType.ts"
+import type { DType } from "../../../Tensor/DType.ts"
 import * as DTypes from "../../../Tensor/DType.ts"
 import * as float16 from "../../../Tensor/float16.ts"
 import type { Params } from "../../../Tensor/lax/elementwise.ts"
 import { arithmetic } from "./arithmetic.ts"
 import { allocate, type CpuKernels, type CpuRun, isHalf, outputOf } from "./arrays.ts"
 import * as special from "./special.ts"
+import type { functions } from "./tensorflow.ts"
 
-type Elementwise = Exclude<keyof Params, "copy" | "stop_gradient">
+type Elementwise = Exclude<keyof Params, "copy" | "stop_gradient" | keyof ReturnType<typeof functions>>
 
 /** What an elementwise equation is to a kernel that does not look at its parameters. */
 type Plain = Pick<EquationOf<"neg">, "inputs" | "outputs">
@@ -143,34 +144,13 @@ const select = (equation: EquationOf<"select_n">): CpuRun => (inputs) => {
   return [out]
 }
 
-/** Kernels of the elementwise primitives. */
+/** Kernels of the elementwise primitives that TensorFlow.js has not, or not as XLA. */
 export const elementwise: CpuKernels<Elementwise> = {
   ...arithmetic,
   sign: map1(Math.sign),
-  floor: map1(Math.floor),
-  ceil: map1(Math.ceil),
   round: map1(roundEven),
-  exp: map1(Math.exp),
   exp2: map1((x) => 2 ** x),
-  expm1: map1(Math.expm1),
-  log: map1(Math.log),
-  log1p: map1(Math.log1p),
-  sqrt: map1(Math.sqrt),
-  rsqrt: map1((x) => 1 / Math.sqrt(x)),
   cbrt: map1(Math.cbrt),
-  sin: map1(Math.sin),
-  cos: map1(Math.cos),
-  tan: map1(Math.tan),
-  asin: map1(Math.asin),
-  acos: map1(Math.acos),
-  atan: map1(Math.atan),
-  sinh: map1(Math.sinh),
-  cosh: map1(Math.cosh),
-  tanh: map1(Math.tanh),
-  asinh: map1(Math.asinh),
-  acosh: map1(Math.acosh),
-  atanh: map1(Math.atanh),
-  logistic: map1((x) => 1 / (1 + Math.exp(-x))),
   erf: map1(special.erf),
   erfc: map1(special.erfc),
   erf_inv: map1(special.erfInv),
@@ -178,7 +158,6 @@ export const elementwise: CpuKernels<Elementwise> = {
   digamma: map1(special.digamma),
   integer_pow: (equation) =>
     map1(integerPow(equation.params.y, DTypes.isFloat(dtypeOf(equation)) ? (a, b) => a * b : Math.imul))(equation),
-  is_finite: map1((x) => Number.isFinite(x) ? 1 : 0),
   not: (equation) => map1(dtypeOf(equation) === "bool" ? (x) => 1 - x : (x) => ~x)(equation),
   population_count: (equation) => map1((x) => population(unsigned(x, DTypes.bits(dtypeOf(equation)))))(equation),
   clz: (equation) => {

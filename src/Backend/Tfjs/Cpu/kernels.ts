@@ -11,17 +11,19 @@ import { random } from "./random.ts"
 import { reductions } from "./reduction.ts"
 import { shaping } from "./shaping.ts"
 import { sorting } from "./sorting.ts"
+import { functions, type TensorFlow } from "./tensorflow.ts"
 import { windows } from "./window.ts"
 
 /** A kernel for every primitive that computes. */
-export const kernels: CpuKernels<ComputedPrimitive> = {
+export const kernels = (tf: TensorFlow): CpuKernels<ComputedPrimitive> => ({
   ...elementwise,
+  ...functions(tf),
   ...shaping,
-  ...reductions,
+  ...reductions(tf),
   ...dots,
   ...convolutions,
   ...windows,
   ...indexing,
   ...sorting,
   ...random
-}
+})

@@ -8,6 +8,7 @@ import * as DTypes from "../../../Tensor/DType.ts"
 import type { Params } from "../../../Tensor/lax/reduction.ts"
 import * as Shape from "../../../Tensor/Shape.ts"
 import { allocate, type CpuKernel, type CpuKernels, outputOf, permute } from "./arrays.ts"
+import type { TensorFlow, TensorFlowKernel } from "./tensorflow.ts"
 
 /** An operand seen as three axes, the middle one reduced. */
 interface Folded {
@@ -153,14 +154,32 @@ const logAddExp: Combine = (a, b) => {
   return top === -Infinity || top === Infinity ? top : top + Math.log1p(Math.exp(Math.min(a, b) - top))
 }
 
+/** TensorFlow.js reduces rows of floats as fast as we do; columns it would transpose first. */
+const rows = (tf: TensorFlowKernel, own: Reducer): Reducer => (x, out, folded) => {
+  if (folded.inner !== 1 || out.length === 0 || folded.n === 0) own(x, out, folded)
+  else out.set(tf(x, [folded.outer, folded.n], { axis: [1], reductionIndices: [1], keepDims: false }))
+}
+
 /** Kernels of the reductions. */
-export const reductions: CpuKernels<keyof Params> = {
-  reduce_sum: (equation) =>
-    reduction(equation, DTypes.isFloat(equation.inputs[0].aval.dtype) ? sumFloats : combining(0, addIntegers)),
-  reduce_prod: (equation) =>
-    reduction(equation, combining(1, DTypes.isFloat(equation.inputs[0].aval.dtype) ? multiply : Math.imul)),
-  reduce_max: (equation) => reduction(equation, combining(DTypes.lowest(equation.inputs[0].aval.dtype), Math.max)),
-  reduce_min: (equation) => reduction(equation, combining(DTypes.highest(equation.inputs[0].aval.dtype), Math.min)),
+export const reductions = (tf: TensorFlow): CpuKernels<keyof Params> => ({
+  reduce_sum: (equation) => {
+    const float = DTypes.isFloat(equation.inputs[0].aval.dtype)
+    return reduction(equation, float ? rows(tf("Sum"), sumFloats) : combining(0, addIntegers))
+  },
+  reduce_prod: (equation) => {
+    const float = DTypes.isFloat(equation.inputs[0].aval.dtype)
+    return reduction(equation, float ? rows(tf("Prod"), combining(1, multiply)) : combining(1, Math.imul))
+  },
+  reduce_max: (equation) => {
+    const { dtype } = equation.inputs[0].aval
+    const own = combining(DTypes.lowest(dtype), Math.max)
+    return reduction(equation, DTypes.isFloat(dtype) ? rows(tf("Max"), own) : own)
+  },
+  reduce_min: (equation) => {
+    const { dtype } = equation.inputs[0].aval
+    const own = combining(DTypes.highest(dtype), Math.min)
+    return reduction(equation, DTypes.isFloat(dtype) ? rows(tf("Min"), own) : own)
+  },
   reduce_and: (equation) => reduction(equation, combining(equation.inputs[0].aval.dtype === "bool" ? 1 : -1, and)),
   reduce_or: (equation) => reduction(equation, combining(0, or)),
   argmax: argReduce((a, b) => a > b),
@@ -170,4 +189,4 @@ export const reductions: CpuKernels<keyof Params> = {
   cummax: cumulative(() => Math.max),
   cummin: cumulative(() => Math.min),
   cumlogsumexp: cumulative(() => logAddExp)
-}
+})
