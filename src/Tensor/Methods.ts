@@ -3,7 +3,7 @@
  * array before the dot, so each is documented in full there; here stands the list.
  *
  * The interface is generic in the array type T, so that this file imports no Tensor and `Tensor.ts` can extend it;
- * `methods.ts` has the implementation. `Like<T>` is what an operand may be: bare numbers and booleans are weakly typed.
+ * `install.ts` has the implementation. `Like<T>` is what an operand may be: bare numbers and booleans are weakly typed.
  */
 import type { DType } from "./DType.ts"
 

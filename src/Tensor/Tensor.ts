@@ -112,7 +112,7 @@ class TensorImpl {
 }
 
 /**
- * The prototype of every Tensor. `methods.ts` puts the methods on it when the package is loaded (as JAX does with its
+ * The prototype of every Tensor. `install.ts` puts the methods on it when the package is loaded (as JAX does with its
  * array methods), so that this file need not import the operations that are built on it.
  *
  * @internal

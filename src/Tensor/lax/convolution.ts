@@ -4,7 +4,6 @@
  */
 import * as DType from "../DType.ts"
 import { DTypeError, ShapeError } from "../errors.ts"
-import * as Shape from "../Shape.ts"
 import * as ShapedArray from "../ShapedArray.ts"
 import { bind, type Tensor } from "../Tensor.ts"
 
