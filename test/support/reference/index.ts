@@ -6,19 +6,21 @@ import { decode } from "../../../src/Tensor/float16.ts"
 import type { Node, Tensor } from "../../../src/Tensor/Tensor.ts"
 import { elements, elementwise, scalars } from "./elements.ts"
 import { products } from "./products.ts"
+import { special, specialScalars } from "./special.ts"
 import type { Meaning, Value } from "./values.ts"
 
 export type { Value } from "./values.ts"
 
 const meanings: Readonly<Record<string, (params: never, ...rest: ReadonlyArray<never>) => ReadonlyArray<Value>>> = {
   ...elements,
-  ...products
+  ...products,
+  ...special
 }
 
 /** The outputs of one node. */
 const apply = (node: Node, inputs: ReadonlyArray<Value>): ReadonlyArray<Value> => {
   const outputs = node.outputs.map((x) => x.aval)
-  const scalar = scalars[node.primitive]
+  const scalar = scalars[node.primitive] ?? specialScalars[node.primitive]
   if (scalar !== undefined) return elementwise(scalar, inputs, outputs[0])
   const meaning = meanings[node.primitive] as unknown as Meaning<ArrayPrimitive> | undefined
   if (meaning === undefined) throw new Error(`no reference for the primitive ${node.primitive}`)
