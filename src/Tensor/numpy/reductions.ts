@@ -22,7 +22,7 @@ import * as Shape from "../Shape.ts"
 import * as ShapedArray from "../ShapedArray.ts"
 import { isTensor, lift, type Tensor, type TensorLike } from "../Tensor.ts"
 import { absolute } from "./elementwise.ts"
-import { where as whereOf } from "./logic.ts"
+import { logicalAnd, where as whereOf } from "./logic.ts"
 import { cast, constant, filled, inexact, toBool } from "./promotion.ts"
 
 /** A function of an array with options O, for which bare axes may stand in. */
@@ -33,7 +33,10 @@ export interface Reduction<O> {
 
 const isAxes = (u: object | Axes): u is Axes => u === null || typeof u === "number" || Array.isArray(u)
 
-const reduction = <O extends object>(f: (x: Tensor, options: O | { readonly axis: Axes }) => Tensor): Reduction<O> =>
+/** @internal Makes a function data-first and data-last, and bare axes into options. */
+export const reduction = <O extends object>(
+  f: (x: Tensor, options: O | { readonly axis: Axes }) => Tensor
+): Reduction<O> =>
   dual(
     (args) => isTensor(args[0]),
     (x: Tensor, options?: O | Axes): Tensor =>
@@ -346,3 +349,58 @@ export const norm: Reduction<NormOptions> = reduction((x, options: NormOptions) 
   const total = sum(powers, { axis, keepdims })
   return lax.pow(total, filled(total, 1 / ord))
 })
+
+// --- leaving nan out ---
+
+/** The options, with nan elements masked out as well. */
+const withoutNan = (x: Tensor, options: Options): Options => {
+  if (!DType.isFloat(x.dtype)) return options
+  const present = lax.eq(x, x)
+  return { ...options, where: options.where === undefined ? present : logicalAnd(present, options.where) }
+}
+
+/** The sum over axes of the elements that are not nan. */
+export const nansum: Reduction<SumOptions<Tensor>> = reduction((x, options: Options) => sum(x, withoutNan(x, options)))
+
+/** The product over axes of the elements that are not nan. */
+export const nanprod: Reduction<SumOptions<Tensor>> = reduction((x, options: Options) =>
+  prod(x, withoutNan(x, options))
+)
+
+/** The mean over axes of the elements that are not nan; nan where all are. */
+export const nanmean: Reduction<SumOptions<Tensor>> = reduction((x, options: Options) =>
+  mean(x, withoutNan(x, options))
+)
+
+/** The variance over axes of the elements that are not nan. */
+export const nanvar: Reduction<VarianceOptions<Tensor>> = reduction((x, options: Options) =>
+  varianceOf(x, withoutNan(x, options))
+)
+
+/** The standard deviation over axes of the elements that are not nan. */
+export const nanstd: Reduction<VarianceOptions<Tensor>> = reduction((x, options: Options) =>
+  lax.sqrt(nanvar(x, options))
+)
+
+/** An extreme of the elements that are not nan: a nan result is left where all of them are. */
+const nanExtreme = (
+  x: Tensor,
+  options: Options,
+  extremeOf: Reduction<ExtremeOptions<Tensor>>,
+  identity: number
+): Tensor => {
+  if (!DType.isFloat(x.dtype)) return extremeOf(x, options)
+  const found = extremeOf(x, { initial: identity, ...withoutNan(x, options) })
+  const empty = lax.not(any(lax.eq(x, x), { axis: options.axis, keepdims: options.keepdims, where: options.where }))
+  return options.initial === undefined ? lax.selectN(empty, found, filled(found, Number.NaN)) : found
+}
+
+/** The largest over axes of the elements that are not nan; nan where all are. */
+export const nanmax: Reduction<ExtremeOptions<Tensor>> = reduction((x, options: Options) =>
+  nanExtreme(x, options, max, -Infinity)
+)
+
+/** The smallest over axes of the elements that are not nan; nan where all are. */
+export const nanmin: Reduction<ExtremeOptions<Tensor>> = reduction((x, options: Options) =>
+  nanExtreme(x, options, min, Infinity)
+)
