@@ -17,6 +17,7 @@ import { Backend } from "../Backend/Backend.ts"
 import { compute } from "../Backend/read.ts"
 import { type Cell, currentUnsafe, readCell, type Trace } from "../Program/Trace.ts"
 import { isTensorError } from "../Tensor/errors.ts"
+import { isTensor, type Tensor } from "../Tensor/Tensor.ts"
 import * as Tree from "../Tensor/Tree.ts"
 
 const TypeId = "~linum/Variable"
@@ -160,17 +161,46 @@ Object.setPrototypeOf(VariableImpl.prototype, refPrototype)
 const writeOutside = (self: VariableImpl, value: unknown): void => {
   self.raw = value
   self.shared = true
+  dispatch(pendingIn(value))
+}
+
+const pendingIn = (value: unknown): ReadonlyArray<Tensor> => {
+  if (isTensor(value)) return value.source._tag === "Pending" ? [value] : []
+  return Tree.leaves(value).filter((x) => x.source._tag === "Pending")
+}
+
+const dispatch = (pending: ReadonlyArray<Tensor>): void => {
   const fiber = Fiber.getCurrent()
-  if (fiber === undefined) return
-  const pending = Tree.leaves(value).filter((x) => x.source._tag === "Pending")
+  if (pending.length === 0 || fiber === undefined) return
   const backend = Context.getOption(fiber.context, Backend)
-  if (pending.length === 0 || Option.isNone(backend)) return
+  if (Option.isNone(backend)) return
   const exit = Effect.runSyncExit(Effect.provideService(compute(...pending), Backend, backend.value))
   if (Exit.isFailure(exit)) {
     // A backend that cannot finish now (or at all) leaves the value pending; whoever reads it sees the failure.
     const failed = Exit.findErrorOption(exit)
     if (Option.isSome(failed) && isTensorError(failed.value)) throw failed.value
   }
+}
+
+/**
+ * @internal Writes the values of many Variables where the current fiber is, without hooks: into the trace, or outside of any
+ * with one computation for all that is pending.
+ */
+export const writeAll = (variables: ReadonlyArray<Any>, values: ReadonlyArray<unknown>): void => {
+  const trace = currentUnsafe()
+  const pending: Array<Tensor> = []
+  for (let i = 0; i < variables.length; i++) {
+    const [cell, value] = [cellOf(variables[i]), values[i]]
+    if (trace !== undefined) {
+      trace.write(cell, value)
+      continue
+    }
+    cell.raw = value
+    cell.shared = true
+    if (isTensor(value) && value.source._tag !== "Pending") continue
+    pending.push(...pendingIn(value))
+  }
+  dispatch(pending)
 }
 
 const construct = (
