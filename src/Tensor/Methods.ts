@@ -93,11 +93,14 @@ export interface Slice {
   readonly step: number | null
 }
 
+/** Positions, or booleans, in nested lists of equal lengths. */
+export type IndexList = ReadonlyArray<number | boolean | IndexList>
+
 /**
- * One entry of an index expression, with NumPy's meaning: a position, a range, all of the axis (`":"`), all axes not
- * named (`"..."`), a new axis (null), or an array of positions or of booleans.
+ * One entry of an index expression, with NumPy's meaning: a position, a range (`slice(1, 5, 2)` or `"1:5:2"`, `":"` for all of the
+ * axis), all axes not named (`"..."`), a new axis (null), or an array of positions or of booleans.
  */
-export type Index<T> = number | Slice | ":" | "..." | null | T | ReadonlyArray<number>
+export type Index<T> = number | Slice | `${string}:${string}` | "..." | null | T | IndexList
 
 /** What indices out of range do: reads fill and writes drop (`fill`, `drop`), or they move to the nearest place (`clip`). */
 export type IndexMode = "fill" | "drop" | "clip" | "promise_in_bounds"
@@ -363,6 +366,8 @@ export interface ShapingMethods<T> {
   view(dtype: DType): T
   /** The places that an index expression names. */
   at(...index: ReadonlyArray<Index<T>>): At<T>
+  /** The elements at the places that an index expression names: `x.at(...index).get()`. */
+  get(...index: ReadonlyArray<Index<T>>): T
   /** Slices at positions along an axis (of the flattened array when it is left out). */
   take(indices: T | number | ReadonlyArray<number>, axis?: number | null, options?: GetOptions): T
   /** Elements at positions along an axis, position by position. */

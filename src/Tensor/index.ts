@@ -56,6 +56,7 @@ export type {
   SetOptions,
   Slice
 } from "./Methods.ts"
+export * as nn from "./nn/index.ts"
 export * from "./numpy/diagonals.ts"
 export * from "./numpy/einsum.ts"
 export * from "./numpy/elementwise.ts"
@@ -81,7 +82,6 @@ export * from "./numpy/reductions.ts"
 export * from "./numpy/shaping.ts"
 export * from "./numpy/sorting.ts"
 export * from "./numpy/statistics.ts"
-export * as nn from "./nn/index.ts"
 export * as random from "./random/index.ts"
 export * as Shape from "./Shape.ts"
 export * as ShapedArray from "./ShapedArray.ts"

@@ -421,6 +421,9 @@ const implementation: Methods<Tensor> & ThisType<Tensor> = {
   at(...index) {
     return at(this, ...index)
   },
+  get(...index) {
+    return at(this, ...index).get()
+  },
   take(indices, axis, options) {
     return take(this, indices, axis, options)
   },
