@@ -142,7 +142,7 @@ export const checkDerivatives = (
 }
 
 /** Arrays of one shape side by side along a new axis. */
-const stack = (xs: ReadonlyArray<Tensor>, at: number): Tensor => {
+export const stack = (xs: ReadonlyArray<Tensor>, at: number): Tensor => {
   const [first] = xs
   const each = values(xs)
   const outer = Shape.size(first.shape.slice(0, at))
