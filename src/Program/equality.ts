@@ -134,14 +134,17 @@ const hashAval = (h: number, a: ShapedArray): number => {
 export const hash = (program: Program): number => {
   const numbers = new Map<Var, number>()
   let h = mix(program.inputs.length, program.equations.length)
+  // What equations give is determined by what they take, so only inputs need their types hashed.
   const bind = (v: Var): void => {
     numbers.set(v, numbers.size)
-    h = hashAval(h, v.aval)
   }
   const read = (a: Atom): void => {
     h = a._tag === "Var" ? mix(h, numbers.get(a) ?? -1) : hashAval(mix(h, hashNumber(a.value)), a.aval)
   }
-  program.inputs.forEach(bind)
+  for (const v of program.inputs) {
+    bind(v)
+    h = hashAval(h, v.aval)
+  }
   for (const equation of program.equations) {
     h = mix(h, hashString(equation.primitive))
     equation.inputs.forEach(read)

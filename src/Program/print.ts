@@ -36,7 +36,8 @@ const programNames: { readonly [P in Primitive]?: Readonly<Record<string, string
 const implied: { readonly [P in Primitive]?: ReadonlyArray<string> } = {
   broadcast_in_dim: ["shape"],
   custom_jvp_call: ["rule"],
-  custom_vjp_call: ["rule"]
+  custom_vjp_call: ["rule"],
+  custom_lin: ["rule"]
 }
 
 /** What JAX calls the records among the parameters. */
