@@ -9,7 +9,7 @@ import { dims, indexing, layouts, toScatter, vectors } from "../support/cases/in
 import { conv, convolutions, dots } from "../support/cases/products.ts"
 import { windows } from "../support/cases/windows.ts"
 import { assertClose } from "../support/close.ts"
-import { checkBatching, checkDerivatives, type Fn, pullbackOf } from "../support/derivatives.ts"
+import { checkBatching, checkDerivatives, type Fn, pullbackOf, stack, vmap } from "../support/derivatives.ts"
 import { evaluate } from "../support/reference/index.ts"
 
 /** Derivatives to second order, and batching. */
@@ -20,6 +20,23 @@ const check = ({ f, make, smooth = f }: Case) => {
 }
 
 for (const each of [...dots, ...convolutions, ...windows, ...indexing]) it(each.name, () => check(each))
+
+describe("transforms of transforms", () => {
+  for (const { f, make, name, smooth = f } of [...dots, ...convolutions, ...windows, ...indexing]) {
+    it(name, () => {
+      const rng = random(2)
+      const outputs = f(make(rng, "float64"))
+      const cotangents = () => outputs.map((y) => tensor(rng, y.shape, y.dtype))
+      const count = make(rng, "float64").length
+      checkBatching(rng, pullbackOf(f, count), () => [...make(rng, "float64"), ...cotangents()], { sizes: [2] })
+      const xs = make(rng, "float64")
+      const axes = xs.map((x) => rng.integer(0, x.ndim + 1))
+      const others = make(rng, "float64")
+      const mapped: Fn = (all) => vmap(smooth, xs, axes, 2)(all).outputs
+      checkDerivatives(rng, mapped, xs.map((x, i) => stack([x, others[i]], axes[i])))
+    })
+  }
+})
 
 describe("dot_general", () => {
   it("with a preferred dtype: cotangents have the operands' dtype", () => {

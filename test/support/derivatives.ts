@@ -183,12 +183,12 @@ export const checkBatching = (
   rng: Random,
   f: Fn,
   make: () => ReadonlyArray<Tensor>,
-  options: Tolerance = {},
+  options: Tolerance & { readonly sizes?: ReadonlyArray<number> } = {},
   what = "batching"
 ): void => {
-  const { atol = 1e-9, rtol = 1e-9 } = options
+  const { atol = 1e-9, rtol = 1e-9, sizes = [3, 1, 0] } = options
   const n = make().length
-  for (const size of [3, 1, 0]) {
+  for (const size of sizes) {
     const examples = Shape.range(Math.max(1, size)).map(make)
     for (let choice = 1; choice < 2 ** n; choice++) {
       const axes = examples[0].map((x, i) => choice & (2 ** i) ? rng.integer(0, x.ndim + 1) : null)
