@@ -5,7 +5,7 @@
  * Backend compiles it (equal graphs share one Executable) and runs it, and the arrays keep the result.
  */
 import * as Effect from "effect/Effect"
-import { build } from "../Program/build.ts"
+import { build, type Closed } from "../Program/build.ts"
 import type { DType, TypedArray } from "../Tensor/DType.ts"
 import * as DTypes from "../Tensor/DType.ts"
 import { ConcretizationError, isTensorError, ShapeError, type TensorError } from "../Tensor/errors.ts"
@@ -32,8 +32,9 @@ const program = (outputs: ReadonlyArray<Tensor.Tensor>) =>
     }
   })
 
-/** The storage of a captured array, which `build` has made sure is computed. */
-const storageOf = (x: Tensor.Tensor): Storage => {
+/** @internal The storage of an array that is computed, or a constant. */
+export const storageOf = (x: Tensor.Tensor): Storage => {
+  if (x.source._tag === "Literal") return { _tag: "Host", data: scalar(x.source.value, x.dtype) }
   if (x.source._tag !== "Concrete") throw new Error("a captured array has no elements")
   return x.source.storage
 }
@@ -58,8 +59,8 @@ export const compute = Effect.fnUntraced(function*(
   pending.forEach((x, i) => Tensor.settle(x, storages[i]))
 })
 
-/** The elements as host storage, computed and downloaded if need be. */
-const hostData = Effect.fnUntraced(function*(
+/** @internal The elements as host storage, computed and downloaded if need be. */
+export const hostData = Effect.fnUntraced(function*(
   x: Tensor.Tensor
 ): Effect.fn.Return<TypedArray, TensorError | BackendError, Backend> {
   yield* compute(x)
@@ -134,4 +135,25 @@ export const item = Effect.fnUntraced(function*(
     })
   }
   return (yield* toTypedArray(x))[0]
+})
+
+/**
+ * @internal Runs a closed Program and gives its outputs as host data: what a transform outside of jit does with callbacks
+ * and checks.
+ */
+export const runClosed = Effect.fnUntraced(function*(
+  closed: Closed
+): Effect.fn.Return<ReadonlyArray<TypedArray>, TensorError | BackendError, Backend> {
+  const backend = yield* Backend
+  yield* compute(...closed.captures)
+  const executable = yield* backend.compile(closed.program)
+  const storages = yield* executable.run(closed.captures.map(storageOf))
+  const out: Array<TypedArray> = []
+  for (let i = 0; i < storages.length; i++) {
+    const storage = storages[i]
+    out.push(
+      storage._tag === "Host" ? storage.data : yield* backend.download(storage, closed.program.outputs[i].aval)
+    )
+  }
+  return out
 })

@@ -61,6 +61,7 @@ export class Trace {
   readonly effects: Array<Node> = []
   readonly #slots = new Map<Cell, Slot>()
   readonly #aliases = new Map<Cell, Cell>()
+  readonly #usedAliases = new Set<Cell>()
   readonly #checks: Checks | undefined
 
   constructor(transform: string, parent: Trace | undefined, options: { readonly ownChecks: boolean }) {
@@ -85,7 +86,15 @@ export class Trace {
   resolve(cell: Cell): Cell {
     if (cell.owner === this) return cell
     const outer = this.parent === undefined ? cell : this.parent.resolve(cell)
-    return this.#aliases.get(outer) ?? outer
+    const inner = this.#aliases.get(outer)
+    if (inner === undefined) return outer
+    this.#usedAliases.add(outer)
+    return inner
+  }
+
+  /** Was this outer cell, which was passed as an argument too, used by itself? */
+  usedAlias(outer: Cell): boolean {
+    return this.#usedAliases.has(this.parent === undefined ? outer : this.parent.resolve(outer))
   }
 
   #slot(cell: Cell): Slot {

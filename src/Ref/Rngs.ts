@@ -1,0 +1,162 @@
+/**
+ * Random streams as state: a stream is a key that never changes and a count of the keys it has given. The n-th key of a
+ * stream is `foldIn(key, n)`, as in Flax, so draws agree with Flax's bit for bit.
+ *
+ * `Rngs` is the service that layers draw from when they are built; nobody threads an rng argument. A layer that needs
+ * randomness later (Dropout) holds a stream of its own, *forked* from the service's.
+ */
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Ref from "effect/Ref"
+import { add, broadcastTo } from "../Tensor/lax/index.ts"
+import * as Random from "../Tensor/random/index.ts"
+import { isTensor, literal, type Tensor } from "../Tensor/Tensor.ts"
+import { Module } from "./Module.ts"
+import { RngCount, RngKey, type Variable } from "./Variable.ts"
+
+/**
+ * A named stream does not exist, and there is no default stream either.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RngStreamError extends Data.TaggedError("RngStreamError")<{
+  readonly stream: string
+  readonly found: ReadonlyArray<string>
+}> {
+  override get message(): string {
+    return `No RngStream named '${this.stream}' found in Rngs (streams: ${this.found.join(", ")}); ` +
+      `add it, or a stream named 'default'`
+  }
+}
+
+/**
+ * A stream of keys.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class RngStream extends Module("RngStream")<{
+  readonly tag: string
+  readonly key: Variable<"RngState/RngKey", Tensor>
+  readonly count: Variable<"RngState/RngCount", Tensor>
+}> {
+  /** The next key (uint32[2]): `foldIn(key, count)`; the count grows by one. */
+  get next(): Effect.Effect<Tensor> {
+    return Effect.sync(() => {
+      const count = Ref.getUnsafe(this.count)
+      this.count.ref.current = add(count, literal(1, "uint32"))
+      return Random.foldIn(Ref.getUnsafe(this.key), count)
+    })
+  }
+
+  /** A new stream whose key is the next one of this stream, and whose count is 0. */
+  get fork(): Effect.Effect<RngStream> {
+    return Effect.map(this.next, (key) => streamUnsafe(this.tag, key))
+  }
+
+  /** A stack of `n` new streams: keys uint32[n,2], counts uint32[n]. For `vmap` over whatever draws from them. */
+  split(n: number): Effect.Effect<RngStream> {
+    return Effect.map(this.next, (key) => streamUnsafe(this.tag, Random.split(key, n), n))
+  }
+}
+
+const streamUnsafe = (tag: string, key: Tensor, n?: number): RngStream => {
+  const zero = literal(0, "uint32")
+  return new RngStream({
+    tag,
+    key: RngKey.makeUnsafe(key, { metadata: { tag } }),
+    count: RngCount.makeUnsafe(n === undefined ? zero : broadcastTo(zero, [n]), { metadata: { tag } })
+  })
+}
+
+/** What a stream can be made from: a seed, or a key (uint32[2]). */
+export type Seed = number | bigint | Tensor
+
+const keyOf = (seed: Seed): Tensor => isTensor(seed) && seed.ndim > 0 ? seed : Random.key(seed)
+
+/**
+ * Named streams. An unknown name falls back to the stream `default`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class RngStreams extends Module("Rngs")<{ readonly streams: Readonly<Record<string, RngStream>> }> {
+  /** The stream of this name, or the default stream. */
+  stream(name = "default"): Effect.Effect<RngStream, RngStreamError> {
+    return Effect.suspend(() => {
+      const streams = this.streams
+      if (Object.hasOwn(streams, name)) return Effect.succeed(streams[name])
+      if (Object.hasOwn(streams, "default")) return Effect.succeed(streams["default"])
+      return Effect.fail(new RngStreamError({ stream: name, found: Object.keys(streams) }))
+    })
+  }
+
+  /** The next key of a stream (uint32[2]). */
+  key(name = "default"): Effect.Effect<Tensor, RngStreamError> {
+    return Effect.flatMap(this.stream(name), (stream) => stream.next)
+  }
+
+  /** Draws from the default stream: uniform on [0, 1), float32. */
+  uniform(shape: ReadonlyArray<number> = [], options?: Random.UniformOptions): Effect.Effect<Tensor, RngStreamError> {
+    return Effect.map(this.key(), (key) => Random.uniform(key, shape, options))
+  }
+
+  /** Draws from the default stream: standard normal, float32. */
+  normal(shape: ReadonlyArray<number> = [], options?: Random.FloatOptions): Effect.Effect<Tensor, RngStreamError> {
+    return Effect.map(this.key(), (key) => Random.normal(key, shape, options))
+  }
+
+  /** New streams of the same names, forked from these. */
+  get fork(): Effect.Effect<RngStreams> {
+    return Effect.map(
+      Effect.forEach(
+        Object.entries(this.streams),
+        ([name, stream]) => Effect.map(stream.fork, (forked) => [name, forked] as const)
+      ),
+      (entries) => new RngStreams({ streams: Object.fromEntries(entries) })
+    )
+  }
+
+  /** New streams of the same names, each a stack of `n`. */
+  split(n: number): Effect.Effect<RngStreams> {
+    return Effect.map(
+      Effect.forEach(
+        Object.entries(this.streams),
+        ([name, stream]) => Effect.map(stream.split(n), (stack) => [name, stack] as const)
+      ),
+      (entries) => new RngStreams({ streams: Object.fromEntries(entries) })
+    )
+  }
+}
+
+/**
+ * The service that layers draw from when they are built.
+ *
+ * `jit` and the other transforms interpret it: draws inside are reads and writes of the streams' state.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Rngs extends Context.Service<Rngs, RngStreams>()("linum/Rngs") {
+  /** Streams from one seed (the stream `default`), or from a seed for each name. */
+  static readonly fromSeeds = (seeds: Seed | Readonly<Record<string, Seed>>): Effect.Effect<RngStreams> =>
+    Effect.sync(() => {
+      const named = typeof seeds === "object" && !isTensor(seeds) ? seeds : { default: seeds }
+      return new RngStreams({
+        streams: Object.fromEntries(
+          Object.entries(named).map(([name, seed]) => [name, streamUnsafe(name, keyOf(seed))])
+        )
+      })
+    })
+
+  /** The service as a Layer: `Effect.provide(Rngs.layer(0))`. */
+  static readonly layer = (seeds: Seed | Readonly<Record<string, Seed>>): Layer.Layer<Rngs> =>
+    Layer.effect(Rngs, Rngs.fromSeeds(seeds))
+
+  /** The next key of a stream of the service. */
+  static readonly nextKey = (name?: string): Effect.Effect<Tensor, RngStreamError, Rngs> =>
+    Effect.flatMap(Rngs, (rngs) => rngs.key(name))
+}

@@ -1,0 +1,391 @@
+/**
+ * Derivatives of functions: `grad` and its relatives. Each traces the function once, and works on its Program.
+ *
+ * With respect to a Module, the derivative is a State of its Variables that `wrt` selects (by default its Params); with
+ * respect to arrays or a tree of arrays, it is the same tree.
+ */
+import * as Effect from "effect/Effect"
+import { innerMerge, outerSplit } from "../GraphDef/updateContext.ts"
+import { CurrentTrace } from "../Program/Trace.ts"
+import { isModule, type Module } from "../Ref/Module.ts"
+import { cellOf, Param } from "../Ref/Variable.ts"
+import * as Filter from "../State/Filter.ts"
+import * as State from "../State/State.ts"
+import type { Covered, KindsOf, StateOf } from "../State/types.ts"
+import * as DType from "../Tensor/DType.ts"
+import { type DTypeError, ShapeError, TraceError } from "../Tensor/errors.ts"
+import * as ShapedArray from "../Tensor/ShapedArray.ts"
+import type { Tensor } from "../Tensor/Tensor.ts"
+import * as Tree from "../Tensor/Tree.ts"
+import { checkFloats, checkScalar, forward, ones, reverse } from "./derivatives.ts"
+import { type Call, call, type SplitArguments, splitArguments } from "./lift.ts"
+import type { Check, Traceable, TransformError } from "./types.ts"
+
+/** With respect to what a function is differentiated. */
+export interface GradOptions<N extends number | ReadonlyArray<number> = 0, F = typeof Param> {
+  /** The position of the argument, or several. By default 0. */
+  readonly argnums?: N
+  /** Which Variables of Modules. By default their Params. */
+  readonly wrt?: F
+}
+
+/** The derivative with respect to a `T`: a State of a Module's Variables, else a tree like the argument. */
+export type Gradient<T, F> = T extends Module ? StateOf<T, Covered<KindsOf<T>, F>> : T
+
+/** The derivative with respect to one argument, or a tuple of them. */
+export type Gradients<Args extends ReadonlyArray<unknown>, N, F> = N extends number ? Gradient<Args[N], F>
+  : N extends ReadonlyArray<number> ? { readonly [I in keyof N]: N[I] extends keyof Args ? Gradient<Args[N[I]], F> : never }
+  : never
+
+/** One argument to differentiate: its active slots, and what puts their cotangents together. */
+interface Active {
+  readonly slots: ReadonlyArray<number>
+  readonly rebuild: (arrays: ReadonlyArray<Tensor>) => unknown
+}
+
+/** Positions of each leaf's first slot. */
+const offsets = (args: SplitArguments): ReadonlyArray<number> => {
+  let at = 0
+  return args.leaves.map((l) => (at += l.arrays.length) - l.arrays.length)
+}
+
+const activeArgument = (
+  transform: string,
+  args: ReadonlyArray<unknown>,
+  split: SplitArguments,
+  argnum: number,
+  wrt: Filter.Filter
+): Effect.Effect<Active, ShapeError | DTypeError> =>
+  Effect.suspend((): Effect.Effect<Active, ShapeError | DTypeError> => {
+    const at = argnum < 0 ? args.length + argnum : argnum
+    if (!(at in args)) {
+      return Effect.fail(
+        new ShapeError({
+          operation: transform,
+          expected: `argnums within the ${args.length} arguments`,
+          found: String(argnum),
+          hint: "arguments count from 0"
+        })
+      )
+    }
+    const first = offsets(split)
+    const own = split.leaves.flatMap((l, i) => l.leaf.path[0] === String(at) ? [{ ...l, first: first[i] }] : [])
+    const arg = args[at]
+    const wrapped = own.some((l) => l.leaf._tag === "Variable")
+    const chosen = wrapped
+      ? own.filter(({ leaf }) =>
+        leaf._tag === "Variable"
+          ? Filter.matches(wrt, leaf.path.slice(1), { ...cellOf(leaf.variable), value: cellOf(leaf.variable).raw })
+          : Filter.matches(wrt, leaf.path.slice(1), { kind: "Array", metadata: {}, value: leaf.tensor })
+      )
+      : own
+    const slots = chosen.flatMap((l) => l.arrays.map((_, i) => l.first + i))
+    const named = chosen.flatMap((l) => l.arrays.map((x) => ({ path: l.leaf.path.join("/"), aval: x.aval })))
+    const rebuild = wrapped
+      ? (arrays: ReadonlyArray<Tensor>): unknown => {
+        let next = 0
+        return State.fromEntries(chosen.map(({ arrays: own_, leaf, structure }) => {
+          const value = Tree.unflatten(structure, arrays.slice(next, next += own_.length))
+          const path = isModule(arg) ? leaf.path.slice(1) : leaf.path
+          return [
+            path,
+            leaf._tag === "Variable"
+              ? State.variableState(cellOf(leaf.variable).kind, value, cellOf(leaf.variable).metadata)
+              : value
+          ]
+        }))
+      }
+      : (arrays: ReadonlyArray<Tensor>): unknown => innerMerge(outerSplit(arg).graphdef, arrays, undefined).value
+    return Effect.as(checkFloats(transform, named), { slots, rebuild })
+  })
+
+const differentiate = <Args extends ReadonlyArray<unknown>, A, E, R>(
+  transform: string,
+  f: Traceable<Args, A, E, R>,
+  args: Args,
+  argnums: number | ReadonlyArray<number>,
+  wrt: Filter.Filter,
+  hasAux: boolean
+) =>
+  Effect.gen(function*() {
+    const parent = yield* CurrentTrace
+    const split = splitArguments(args, parent)
+    const numbers = typeof argnums === "number" ? [argnums] : argnums
+    const active: Array<Active> = []
+    for (const n of numbers) active.push(yield* activeArgument(transform, args, split, n, wrt))
+    const slots = active.flatMap((a) => a.slots)
+    const c = yield* call(f, split, parent, { transform: `${transform}(${f.name || "anonymous"})` })
+    const { finish, result } = reverse(c, slots, parent)
+    yield* finish
+    const scalars = hasAux ? auxSplit(c, result.arrays).value : result.arrays
+    yield* checkScalar(transform, scalars)
+    const cts = result.pull([ones(scalars[0].aval)])
+    let next = 0
+    const trees = active.map((a) => a.rebuild(cts.slice(next, next += a.slots.length)))
+    return { value: result.value as A, gradient: typeof argnums === "number" ? trees[0] : trees }
+  })
+
+/** With `hasAux` the result is [value, aux]: the arrays of the value come first. */
+const auxSplit = (c: Call, arrays: ReadonlyArray<Tensor>): { readonly value: ReadonlyArray<Tensor> } => {
+  let n = 0
+  for (const r of c.results) if (!r.unchanged && r.leaf.path[0] === "1" && r.leaf.path[1] === "0") n += r.arrays.length
+  return { value: arrays.slice(0, n) }
+}
+
+/** What `grad` makes of a function. */
+export type Grad<Args extends ReadonlyArray<unknown>, E, R, N, F> = (
+  ...args: Args
+) => Effect.Effect<Gradients<Args, N, F>, E | TransformError, R>
+
+/**
+ * The derivative of a scalar function. Writes to Variables inside are visible outside, as if the function had been called.
+ *
+ * The result of f is one floating scalar. With respect to a Module: a State of its Params (or of what `wrt` selects); with respect to
+ * arrays: arrays of the same shapes and dtypes.
+ *
+ * Fails with what f fails with; with `ShapeError` if the value is no scalar, with `DTypeError` if something selected is no float.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import * as nnx from "linum"
+ * import * as Cpu from "linum/backend/tfjs-cpu"
+ *
+ * const cubes = (x: nnx.Tensor) => Effect.succeed(x.pow(3).sum())
+ * const slope = Effect.flatMap(nnx.grad(cubes)(nnx.array([1, 2])), nnx.toNested)
+ * console.log(await Effect.runPromise(slope.pipe(Effect.provide(Cpu.layer)))) // => [ 3, 12 ]
+ * ```
+ *
+ * @category transforms
+ * @since 0.1.0
+ */
+export const grad = <
+  Args extends ReadonlyArray<unknown>,
+  E,
+  R,
+  const N extends number | ReadonlyArray<number> = 0,
+  const F extends Filter.Filter = typeof Param
+>(
+  f: Traceable<Args, Tensor, E, R> & Check<NoInfer<R>>,
+  options: GradOptions<N, F> = {}
+): Grad<Args, E, R, N, F> =>
+(...args) =>
+  Effect.map(
+    differentiate<Args, Tensor, E, R>("grad", f, args, options.argnums ?? 0, options.wrt ?? Param, false),
+    (d) => d.gradient as Gradients<Args, N, F>
+  )
+
+/**
+ * The value of a scalar function and its derivative, as `[value, gradient]`. See `grad`.
+ *
+ * @category transforms
+ * @since 0.1.0
+ */
+export const valueAndGrad = <
+  Args extends ReadonlyArray<unknown>,
+  E,
+  R,
+  const N extends number | ReadonlyArray<number> = 0,
+  const F extends Filter.Filter = typeof Param
+>(
+  f: Traceable<Args, Tensor, E, R> & Check<NoInfer<R>>,
+  options: GradOptions<N, F> = {}
+) =>
+(...args: Args): Effect.Effect<readonly [Tensor, Gradients<Args, N, F>], E | TransformError, R> =>
+  Effect.map(
+    differentiate<Args, Tensor, E, R>("valueAndGrad", f, args, options.argnums ?? 0, options.wrt ?? Param, false),
+    (d) => [d.value, d.gradient as Gradients<Args, N, F>]
+  )
+
+/**
+ * As `grad`, for a function that returns `[value, aux]`: gives `[gradient, aux]`. `aux` is any tree of arrays, Modules and static values.
+ *
+ * @category transforms
+ * @since 0.1.0
+ */
+export const gradWithAux = <
+  Args extends ReadonlyArray<unknown>,
+  Aux,
+  E,
+  R,
+  const N extends number | ReadonlyArray<number> = 0,
+  const F extends Filter.Filter = typeof Param
+>(
+  f: Traceable<Args, readonly [Tensor, Aux], E, R> & Check<NoInfer<R>>,
+  options: GradOptions<N, F> = {}
+) =>
+(...args: Args): Effect.Effect<readonly [Gradients<Args, N, F>, Aux], E | TransformError, R> =>
+  Effect.map(
+    differentiate<Args, readonly [Tensor, Aux], E, R>(
+      "grad",
+      f,
+      args,
+      options.argnums ?? 0,
+      options.wrt ?? Param,
+      true
+    ),
+    (d) => [d.gradient as Gradients<Args, N, F>, d.value[1]]
+  )
+
+/**
+ * As `valueAndGrad`, for a function that returns `[value, aux]`: gives `[[value, aux], gradient]`.
+ *
+ * @category transforms
+ * @since 0.1.0
+ */
+export const valueAndGradWithAux = <
+  Args extends ReadonlyArray<unknown>,
+  Aux,
+  E,
+  R,
+  const N extends number | ReadonlyArray<number> = 0,
+  const F extends Filter.Filter = typeof Param
+>(
+  f: Traceable<Args, readonly [Tensor, Aux], E, R> & Check<NoInfer<R>>,
+  options: GradOptions<N, F> = {}
+) =>
+(...args: Args): Effect.Effect<readonly [readonly [Tensor, Aux], Gradients<Args, N, F>], E | TransformError, R> =>
+  Effect.map(
+    differentiate<Args, readonly [Tensor, Aux], E, R>(
+      "valueAndGrad",
+      f,
+      args,
+      options.argnums ?? 0,
+      options.wrt ?? Param,
+      true
+    ),
+    (d) => [d.value, d.gradient as Gradients<Args, N, F>]
+  )
+
+/** All slots of the arguments that are floats, with what puts trees of all arguments together. */
+const allArguments = (args: ReadonlyArray<unknown>, split: SplitArguments) => {
+  const slots = split.arrays.flatMap((x, i) => DType.isFloat(x.dtype) ? [i] : [])
+  const rebuild = (arrays: ReadonlyArray<Tensor>): unknown => {
+    const all = split.arrays.map((x): unknown => x)
+    slots.forEach((slot, i) => {
+      all[slot] = arrays[i]
+    })
+    return Tree.unflatten(Tree.flatten(args).structure, all)
+  }
+  return { slots, rebuild }
+}
+
+/** Fails unless all arguments are trees of arrays. */
+const checkPure = (transform: string, split: SplitArguments): Effect.Effect<void, TraceError> => {
+  const found = split.leaves.find((l) => l.leaf._tag === "Variable")
+  return found === undefined ? Effect.void : Effect.fail(
+    new TraceError({
+      transform,
+      reason: `the argument at ${found.leaf.path.join("/")} holds a Variable`,
+      hint: "differentiate with respect to its State: split the model, and merge inside the function"
+    })
+  )
+}
+
+/** Matches tangents or cotangents to the arrays that they belong to. Fails with a `ShapeError` that names the first misfit. */
+const matched = (
+  transform: string,
+  what: string,
+  tree: unknown,
+  like: ReadonlyArray<Tensor>
+): Effect.Effect<ReadonlyArray<Tensor>, ShapeError> => {
+  const leaves = Tree.leaves(tree)
+  const bad = like.findIndex((x, i) => leaves[i] === undefined || leaves[i].shape.join() !== x.shape.join())
+  return bad < 0 && leaves.length === like.length ? Effect.succeed(leaves) : Effect.fail(
+    new ShapeError({
+      operation: transform,
+      expected: `${what} of shapes ${like.map((x) => ShapedArray.format(x.aval)).join(", ")}`,
+      found: leaves.map((x) => ShapedArray.format(x.aval)).join(", ") || "none",
+      hint: "tangents and cotangents have the tree of what they belong to"
+    })
+  )
+}
+
+/**
+ * The value of a function, and the map from a cotangent of the value to cotangents of all arguments (a tuple).
+ *
+ * Arguments are trees of arrays. The pullback may be called any number of times. Cotangents of integer arguments are the arguments
+ * themselves, unchanged.
+ *
+ * @category transforms
+ * @since 0.1.0
+ */
+export const vjp = <Args extends ReadonlyArray<unknown>, A, E, R>(
+  f: Traceable<Args, A, E, R> & Check<NoInfer<R>>,
+  ...args: Args
+): Effect.Effect<
+  readonly [value: A, pullback: (cotangent: A) => Effect.Effect<Args, TransformError>],
+  E | TransformError,
+  R
+> =>
+  Effect.gen(function*() {
+    const parent = yield* CurrentTrace
+    const split = splitArguments(args, parent)
+    yield* checkPure("vjp", split)
+    const { rebuild, slots } = allArguments(args, split)
+    const c = yield* call<Args, A, E, R>(f, split, parent, { transform: `vjp(${f.name || "anonymous"})` })
+    const { finish, result } = reverse(c, slots, parent)
+    yield* finish
+    const back = (cotangent: A): Effect.Effect<Args, TransformError> =>
+      Effect.map(
+        matched("vjp", "cotangents", cotangent, result.arrays),
+        (cts) => rebuild(result.pull(cts)) as Args
+      )
+    return [result.value as A, back] as const
+  })
+
+/**
+ * The value of a function at `primals`, and its directional derivative along `tangents`: `[value, tangent]`.
+ *
+ * Tangents have the trees, shapes and dtypes of the primals; those of integer arrays are ignored.
+ *
+ * @category transforms
+ * @since 0.1.0
+ */
+export const jvp = <Args extends ReadonlyArray<unknown>, A, E, R>(
+  f: Traceable<Args, A, E, R> & Check<NoInfer<R>>,
+  primals: Args,
+  tangents: Args
+): Effect.Effect<readonly [value: A, tangent: A], E | TransformError, R> =>
+  Effect.gen(function*() {
+    const parent = yield* CurrentTrace
+    const split = splitArguments(primals, parent)
+    yield* checkPure("jvp", split)
+    const ts = yield* matched("jvp", "tangents", tangents, split.arrays)
+    const c = yield* call<Args, A, E, R>(f, split, parent, { transform: `jvp(${f.name || "anonymous"})` })
+    const { finish, result } = forward(c, ts.map((t, i) => DType.isFloat(split.arrays[i].dtype) ? t : null), parent)
+    yield* finish
+    return [result.value as A, replaceArrays(result.value, result.tangents) as A] as const
+  })
+
+/** A tree with other arrays in it. */
+const replaceArrays = (tree: unknown, arrays: ReadonlyArray<Tensor>): unknown =>
+  Tree.unflatten(Tree.flatten(tree).structure, arrays)
+
+/**
+ * The value of a function, and its derivative at that point as a linear function of tangents, traced once.
+ *
+ * @category transforms
+ * @since 0.1.0
+ */
+export const linearize = <Args extends ReadonlyArray<unknown>, A, E, R>(
+  f: Traceable<Args, A, E, R> & Check<NoInfer<R>>,
+  ...args: Args
+): Effect.Effect<
+  readonly [value: A, pushforward: (...tangents: Args) => Effect.Effect<A, TransformError>],
+  E | TransformError,
+  R
+> =>
+  Effect.gen(function*() {
+    const parent = yield* CurrentTrace
+    const split = splitArguments(args, parent)
+    yield* checkPure("linearize", split)
+    const { slots } = allArguments(args, split)
+    const c = yield* call<Args, A, E, R>(f, split, parent, { transform: `linearize(${f.name || "anonymous"})` })
+    const { finish, result } = reverse(c, slots, parent)
+    yield* finish
+    const push = (...tangents: Args): Effect.Effect<A, TransformError> =>
+      Effect.map(matched("linearize", "tangents", tangents, split.arrays), (ts) =>
+        replaceArrays(result.value, result.push(slots.map((i) => ts[i]))) as A)
+    return [result.value as A, push] as const
+  })

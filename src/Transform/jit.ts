@@ -1,0 +1,335 @@
+/**
+ * `jit`: traces a function once for every combination of shapes, dtypes, structure and static values, compiles the Program,
+ * and from then on only runs it.
+ *
+ * A call takes its arguments apart (a `flattener` remembers how, so that an unchanged model costs a few comparisons a node),
+ * finds the entry of their GraphDef and shapes, reads all arrays in one synchronous block, runs the Executable, and writes
+ * the new state back in another. The service `Rngs` is one more argument.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
+import * as Option from "effect/Option"
+import { Backend, type Executable } from "../Backend/Backend.ts"
+import { compute, hostData, storageOf } from "../Backend/read.ts"
+import * as GraphDef from "../GraphDef/GraphDef.ts"
+import { type Flattener, flattener } from "../GraphDef/updateContext.ts"
+import * as control from "../Program/control.ts"
+import { hasEffects, make as makeProgram, type Var } from "../Program/Program.ts"
+import { simplify } from "../Program/simplify.ts"
+import { CurrentTrace, type Slot, type Trace } from "../Program/Trace.ts"
+import { Rngs, type RngStreams } from "../Ref/Rngs.ts"
+import { cellOf } from "../Ref/Variable.ts"
+import * as ShapedArray from "../Tensor/ShapedArray.ts"
+import type { Storage } from "../Tensor/Storage.ts"
+import * as Tensor from "../Tensor/Tensor.ts"
+import * as Tree from "../Tensor/Tree.ts"
+import { type Call, call, land, operands, rebuildPure, type SplitArguments, splitLeaves, writeThrough } from "./lift.ts"
+import type { Check, Traceable, TransformError } from "./types.ts"
+
+/** A compiled function. */
+export interface Jitted<Args extends ReadonlyArray<unknown>, A, E> {
+  (...args: Args): Effect.Effect<A, E | TransformError, Backend>
+  /** How often the function was traced: once for every new combination of shapes, dtypes, structure and static values. */
+  readonly traces: () => number
+}
+
+/** Options of `jit`. */
+export interface JitOptions {
+  /** The name that Programs and errors show; by default that of the function. */
+  readonly name?: string
+}
+
+/** One traced and compiled version of a function. */
+interface Entry {
+  readonly call: Call
+  readonly backend: Backend["Service"]
+  readonly graphdef: GraphDef.Any
+  /** Undefined when the Program does nothing. */
+  readonly executable: Executable | undefined
+  /** Positions, among captures, closure state and slots, of the inputs that the Program uses. */
+  readonly used: ReadonlyArray<number>
+  /** The position of the error code among the outputs, if the function has checks. */
+  readonly code: number | undefined
+  /** Does the structure of the arguments stay as it was? Then only Variables are written. */
+  readonly stable: boolean
+}
+
+/**
+ * Compiles a function of arrays, Modules, Variables and static values.
+ *
+ * The first call with new shapes, dtypes, structure or static values traces it; all others only run the compiled Program. Writes to
+ * Variables are visible outside after the call, all at once; if the call fails, nothing is written. Numbers, strings, booleans
+ * and functions among the arguments are static: pass an array where a number changes from call to call.
+ *
+ * Fails with what the function and its checks fail with, with a `TensorError` if it cannot be traced, or a `BackendError` if it cannot run.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import * as nnx from "linum"
+ * import * as Cpu from "linum/backend/tfjs-cpu"
+ *
+ * const double = nnx.jit((x: nnx.Tensor) => Effect.succeed(x.mul(2)))
+ * const program = Effect.flatMap(double(nnx.array([1, 2, 3])), nnx.toNested)
+ * console.log(await Effect.runPromise(program.pipe(Effect.provide(Cpu.layer)))) // => [ 2, 4, 6 ]
+ * ```
+ *
+ * @category transforms
+ * @since 0.1.0
+ */
+export const jit = <Args extends ReadonlyArray<unknown>, A, E, R>(
+  f: Traceable<Args, A, E, R> & Check<NoInfer<R>>,
+  options: JitOptions = {}
+): Jitted<Args, A, E> => {
+  const compiled = new Compiled<Args, A, E, R>(f, options.name ?? (f.name || "anonymous"))
+  return Object.assign((...args: Args) => compiled.apply(args), { traces: () => compiled.traces })
+}
+
+class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
+  readonly #f: Traceable<Args, A, E, R>
+  readonly #name: string
+  readonly #flatten: Flattener = flattener()
+  readonly #entries: Array<Entry> = []
+  traces = 0
+
+  constructor(f: Traceable<Args, A, E, R>, name: string) {
+    this.#f = f
+    this.#name = name
+  }
+
+  apply(args: Args): Effect.Effect<A, E | TransformError, Backend> {
+    return Effect.contextWith((context: Context.Context<Backend>) => {
+      const parent = Context.get(context, CurrentTrace)
+      return parent === undefined ? this.#run(args, context) : this.#inline(args, parent)
+    })
+  }
+
+  /** Inside another trace a compiled function is one equation. */
+  #inline(args: Args, parent: Trace): Effect.Effect<A, E | TransformError, Backend> {
+    return Effect.suspend(() => {
+      const split = splitLeaves(this.#flatten([...args]), parent)
+      this.traces++
+      // The services of the outer trace serve the inner one: R was checked to hold no others.
+      return Effect.map(this.#trace(this.#f, split, parent), (c) => {
+        const node = control.call(this.#name, c.discharged.program, operands(c, parent))
+        if (hasEffects(c.discharged.program)) parent.emit(node)
+        const own = c.discharged.program.outputs.length -
+          c.discharged.writes.reduce((n, w) => n + w.leaves, 0)
+        return land(c, {
+          outputs: node.outputs.slice(0, own),
+          state: node.outputs.slice(own),
+          parent,
+          write: writeThrough(parent)
+        }) as A
+      })
+    })
+  }
+
+  #trace(f: Traceable<Args, A, E, R>, split: SplitArguments, parent: Trace | undefined) {
+    return call(f, split, parent, {
+      transform: `jit(${this.#name})`,
+      ownChecks: parent === undefined
+    }) as Effect.Effect<Call, E | TransformError, Backend>
+  }
+
+  #run(args: Args, context: Context.Context<Backend>): Effect.Effect<A, E | TransformError, Backend> {
+    return Effect.suspend(() => {
+      const rngs = Context.getOption(context as Context.Context<never>, Rngs)
+      const all: ReadonlyArray<unknown> = Option.isSome(rngs) ? [...args, rngs.value] : args
+      const split = splitLeaves(this.#flatten(all), undefined)
+      const backend = Context.get(context, Backend)
+      const known = this.#find(split, backend)
+      if (known !== undefined) return this.#execute(known, split)
+      return Effect.flatMap(this.#compile(split, backend, Option.isSome(rngs)), (entry) => this.#execute(entry, split))
+    })
+  }
+
+  #find(split: SplitArguments, backend: Backend["Service"]): Entry | undefined {
+    const entries = this.#entries
+    for (let i = entries.length - 1; i >= 0; i--) {
+      const e = entries[i]
+      if (
+        e.backend === backend &&
+        (e.graphdef === split.split.graphdef || GraphDef.equals(e.graphdef, split.split.graphdef)) &&
+        sameLeaves(e.call.arguments, split) && e.call.discharged.reads.every(sameState) && sameAliases(e.call, split)
+      ) return e
+    }
+    return undefined
+  }
+
+  #compile(split: SplitArguments, backend: Backend["Service"], withRngs: boolean) {
+    this.traces++
+    const f: Traceable<Args, A, E, R> = withRngs
+      ? (...args) => {
+        const inner: ReadonlyArray<unknown> = args
+        return Effect.provideService(this.#f(...args), Rngs, inner[inner.length - 1] as RngStreams) as Effect.Effect<
+          A,
+          E,
+          R
+        >
+      }
+      : this.#f
+    return Effect.flatMap(this.#trace(f, split, undefined), (c) => {
+      const program = simplify(c.discharged.program)
+      const needed = new Set<unknown>([...program.equations.flatMap((e) => e.inputs), ...program.outputs])
+      const used = program.inputs.flatMap((v, i) => needed.has(v) ? [i] : [])
+      const inputs: ReadonlyArray<Var> = used.map((i) => program.inputs[i])
+      const idle = program.outputs.length === 0 && !hasEffects(program)
+      const entryOf = (executable: Executable | undefined): Entry => {
+        const entry: Entry = {
+          call: c,
+          backend,
+          graphdef: split.split.graphdef,
+          executable,
+          used,
+          code: codePosition(c),
+          stable: c.pure !== undefined && GraphDef.sameStructure(split.split.graphdef, c.graphdef, 1)
+        }
+        this.#entries.push(entry)
+        return entry
+      }
+      return idle
+        ? Effect.succeed(entryOf(undefined))
+        : Effect.map(backend.compile(makeProgram(inputs, program.equations, program.outputs)), entryOf)
+    })
+  }
+
+  /** Reads, runs, and writes back. */
+  #execute(entry: Entry, split: SplitArguments): Effect.Effect<A, E | TransformError, Backend> {
+    const { executable } = entry
+    if (executable === undefined) return Effect.sync(() => finish(entry, split, []) as A)
+    return Effect.suspend(() => {
+      const inputs = gather(entry, split)
+      const pending = inputs.filter((x) => x.source._tag !== "Concrete" && x.source._tag !== "Literal")
+      const run = pending.length === 0
+        ? executable.run(inputs.map(storageOf))
+        : Effect.flatMap(compute(...pending), () => executable.run(inputs.map(storageOf)))
+      return entry.code === undefined
+        ? Effect.map(run, (storages) => finish(entry, split, storages) as A)
+        : Effect.flatMap(
+          run,
+          (storages) =>
+            Effect.flatMap(failure<E>(entry, storages), () => Effect.sync(() => finish(entry, split, storages) as A))
+        )
+    })
+  }
+}
+
+/** Fails with the error of the first check that failed. The error was typed as one of E when `Check.that` was called. */
+const failure = <E>(
+  entry: Entry,
+  storages: ReadonlyArray<Storage>
+): Effect.Effect<void, E | TransformError, Backend> => {
+  const checks = entry.call.trace.ownChecks
+  if (entry.code === undefined || checks === undefined) return Effect.void
+  const code = Tensor.concrete(ShapedArray.make([], "int32"), storages[entry.code])
+  return Effect.flatMap(hostData(code), ([at]) => at === 0 ? Effect.void : Effect.fail(checks.errors[at - 1] as E))
+}
+
+/** Where among the outputs the error code is. */
+const codePosition = (c: Call): number | undefined => {
+  const checks = c.trace.ownChecks
+  if (checks === undefined) return undefined
+  let at = c.results.reduce((n, r) => n + (r.unchanged ? 0 : r.arrays.length), 0)
+  for (const { leaves, slot } of c.discharged.writes) {
+    if (slot.cell === checks.cell) return at
+    at += leaves
+  }
+  return undefined
+}
+
+const sameAval = (a: Tensor.Tensor, b: Tensor.Tensor): boolean =>
+  a.aval === b.aval || ShapedArray.equals(a.aval, b.aval)
+
+/** Do the leaves have the shapes, dtypes and value structures of those that were traced? */
+const sameLeaves = (traced: SplitArguments, now: SplitArguments): boolean => {
+  const { arrays } = traced
+  if (arrays.length !== now.arrays.length) return false
+  for (let i = 0; i < arrays.length; i++) if (!sameAval(arrays[i], now.arrays[i])) return false
+  if (traced.simple && now.simple) return true
+  return traced.leaves.every((l, i) => Tree.sameStructure(l.structure, now.leaves[i].structure))
+}
+
+/** Does a Variable that the function reads through its closure still have the shapes that were traced? */
+const sameState = (slot: Slot): boolean => {
+  const { leaves, structure } = Tree.flatten(slot.cell.raw)
+  return Tree.sameStructure(structure, slot.initial.structure) &&
+    leaves.every((x, i) => sameAval(x, slot.initial.leaves[i]))
+}
+
+/** Is what was passed as an argument and used through the closure too the same as when the function was traced? */
+const sameAliases = (c: Call, now: SplitArguments): boolean => {
+  const reads = c.discharged.reads
+  if (reads.length === 0 && c.aliased.length === 0) return true
+  const cells = new Set<unknown>(now.split.leaves.map((l) => l._tag === "Variable" ? cellOf(l.variable) : undefined))
+  if (reads.some((slot) => cells.has(slot.cell))) return false
+  return c.aliased.every(({ leaf, variable }) => {
+    const now_ = now.split.leaves[leaf]
+    return now_._tag === "Variable" && now_.variable === variable
+  })
+}
+
+/** The arrays that the Program uses, as they are now. */
+const gather = (entry: Entry, split: SplitArguments): ReadonlyArray<Tensor.Tensor> => {
+  const { captures, reads } = entry.call.discharged
+  if (captures.length === 0 && reads.length === 0) {
+    const out: Array<Tensor.Tensor> = []
+    for (const i of entry.used) out.push(split.arrays[i])
+    return out
+  }
+  const all = [...captures, ...reads.flatMap((slot) => Tree.leaves(slot.cell.raw)), ...split.arrays]
+  return entry.used.map((i) => all[i])
+}
+
+/** Writes new state back, frees what it replaces, and gives the result. */
+const finish = (entry: Entry, split: SplitArguments, storages: ReadonlyArray<Storage>): unknown => {
+  const { call: c } = entry
+  const outputs = storages.map((storage, i) => Tensor.concrete(c.discharged.program.outputs[i].aval, storage))
+  const replaced: Array<Storage> = []
+  const write = (variable: Parameters<typeof cellOf>[0], value: unknown): void => {
+    const cell = cellOf(variable)
+    if (!cell.shared) {
+      for (const x of Tree.leaves(cell.raw)) if (x.source._tag === "Concrete") replaced.push(x.source.storage)
+    }
+    cell.raw = value
+    cell.shared = false
+  }
+  const own = outputs.length - c.discharged.writes.reduce((n, w) => n + w.leaves, 0)
+  const result = entry.stable
+    ? finishStable(entry, split, outputs, own, write)
+    : land(
+      { ...c, arguments: split },
+      { outputs: outputs.slice(0, own), state: outputs.slice(own), parent: undefined, write }
+    )
+  // A buffer that the step handed through to an output is not freed: the backend counts it once for each.
+  for (const storage of replaced) entry.backend.release(storage)
+  return result
+}
+
+const finishStable = (
+  entry: Entry,
+  split: SplitArguments,
+  outputs: ReadonlyArray<Tensor.Tensor>,
+  own: number,
+  write: (variable: Parameters<typeof cellOf>[0], value: unknown) => void
+): unknown => {
+  const { call: c } = entry
+  let next = 0
+  for (const r of c.results) {
+    if (r.unchanged) continue
+    const arrays = r.arrays.length
+    if (r.argument !== undefined && r.leaf._tag === "Variable") {
+      const leaf = split.leaves[r.argument].leaf
+      if (leaf._tag === "Variable") {
+        write(leaf.variable, Tree.unflatten(r.structure, outputs.slice(next, next + arrays)))
+      }
+    }
+    next += arrays
+  }
+  next = own
+  for (const { leaves, slot, structure } of c.discharged.writes) {
+    slot.cell.raw = Tree.unflatten(structure, outputs.slice(next, next += leaves))
+  }
+  return c.pure === undefined ? undefined : rebuildPure(c.pure, outputs)
+}
