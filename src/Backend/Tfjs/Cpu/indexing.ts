@@ -133,11 +133,11 @@ const scatterWith = (
   const [operand, indices, updates] = equation.inputs.map((x) => x.aval)
   const batch = indices.shape.slice(0, -1)
   const window = d.update_window_dims.map((axis) => updates.shape[axis])
-  const inserted = [...d.inserted_window_dims, ...d.operand_batching_dims]
-  const kept = Shape.range(operand.shape.length).filter((axis) => !inserted.includes(axis))
+  const inserted = new Set([...d.inserted_window_dims, ...d.operand_batching_dims])
+  const kept = Shape.range(operand.shape.length).filter((axis) => !inserted.has(axis))
   const addressing: Addressing = {
     operand: operand.shape,
-    sliceSizes: operand.shape.map((_, axis) => inserted.includes(axis) ? 1 : window[kept.indexOf(axis)]),
+    sliceSizes: operand.shape.map((_, axis) => inserted.has(axis) ? 1 : window[kept.indexOf(axis)]),
     indexed: d.scatter_dims_to_operand_dims,
     batched: d.operand_batching_dims.map((axis, i) => [axis, d.scatter_indices_batching_dims[i]]),
     batch,

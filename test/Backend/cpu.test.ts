@@ -1,0 +1,5 @@
+// The cpu backend computes what the reference computes.
+import { layer } from "../../src/Backend/Tfjs/Cpu/index.ts"
+import { kernelSuite } from "./kernels.suite.ts"
+
+kernelSuite("tfjs-cpu", layer)
