@@ -5,9 +5,9 @@
  * numbers and slices become `slice`, `rev`, `reshape` and `dynamic_update_slice`; a scalar array reads by `dynamic_slice`;
  * everything else is one gather or scatter.
  *
- * Out of range, a number is an `IndexError`. Computed positions follow JAX: a scalar array is moved to the nearest place when
- * reading, an array of positions reads `fillValue`, and what would be written out of range is dropped, all unless `mode` says
- * otherwise. Negative positions count from the end first.
+ * Out of range, a number is an `IndexError`. Positions in arrays follow JAX: reading moves them to the nearest place, and what
+ * would be written out of range is dropped, unless `mode` says otherwise; `take` and `takeAlongAxis` read `fillValue` instead.
+ * Negative positions count from the end first.
  */
 import * as DType from "../DType.ts"
 import { DTypeError, IndexError, ShapeError } from "../errors.ts"
@@ -30,8 +30,8 @@ type Scatter = "set" | "add" | "mul" | "min" | "max"
 
 const int = (value: number): Tensor => literal(value, "int32")
 
-const gatherMode = (mode: IndexMode | undefined): lax.GatherScatterMode =>
-  mode === undefined || mode === "fill" || mode === "drop" ? "fill_or_drop" : mode
+const modeOf = (mode: IndexMode = "fill"): lax.GatherScatterMode =>
+  mode === "fill" || mode === "drop" ? "fill_or_drop" : mode
 
 const isStatic = (expression: Expression): boolean => expression.entries.every((e) => e._tag !== "Array")
 
@@ -85,7 +85,7 @@ const getGather = (x: Tensor, expression: Expression, options: GetOptions): Tens
       start_indices_batching_dims: []
     },
     slice_sizes: sliceSizes,
-    mode: gatherMode(options.mode),
+    mode: modeOf(options.mode ?? "clip"),
     fill_value: options.fillValue ?? null
   })
   return newAxes.length === 0 ? gathered : lax.reshape(gathered, shape)
@@ -180,7 +180,7 @@ const setScatter = (x: Tensor, expression: Expression, values: Tensor, how: Scat
       operand_batching_dims: [],
       scatter_indices_batching_dims: []
     },
-    mode: gatherMode(options.mode),
+    mode: modeOf(options.mode),
     unique_indices: p.unique || options.uniqueIndices === true
   })
 }
@@ -214,7 +214,7 @@ const setMasked = (x: Tensor, mask: Tensor, value: Tensor, how: Scatter): Tensor
 /**
  * The places of `x` that an index expression names: numbers, `slice(...)` or `"1:5:2"`, `"..."`, null (a new axis), integer
  * arrays, and masks whose values are known. `get` reads them; `set`, `add`, `multiply`, `min`, `max`, `apply` and the others
- * give a copy of `x` changed there, in the dtype of `x`. Also a method: `x.at(...)`.
+ * give a copy of `x` changed there, in the dtype of `x` (`divide` and `power` promote). Also a method: `x.at(...)`.
  *
  * Under a mask that is being traced, scalars can be written, but nothing can be read; use `where`.
  *
@@ -241,8 +241,8 @@ export const at = (x: Tensor, ...indices: ReadonlyArray<Index>): At => {
     add: scatter("add"),
     subtract: (values, options) => scatter("add")(negative(values), options),
     multiply: scatter("mul"),
-    divide: (values, options) => lax.convertElementType(div(x, factors(values, options)), x.dtype, x.weakType),
-    power: (values, options) => lax.convertElementType(power(x, factors(values, options)), x.dtype, x.weakType),
+    divide: (values, options) => div(x, factors(values, options)),
+    power: (values, options) => power(x, factors(values, options)),
     min: scatter("min"),
     max: scatter("max"),
     apply: (f, options = {}) => {
@@ -337,7 +337,7 @@ export const take = (
       start_indices_batching_dims: []
     },
     slice_sizes: x.shape.map((d, i) => i === at ? 1 : d),
-    mode: mode === "wrap" ? "promise_in_bounds" : gatherMode(mode),
+    mode: mode === "wrap" ? "promise_in_bounds" : modeOf(mode),
     fill_value: options.fillValue ?? null
   })
 }
@@ -390,7 +390,7 @@ export const takeAlongAxis = (x: Tensor, indices: Tensor, axis: number | null, o
         start_indices_batching_dims: batching.map((i) => along.indexOf(i))
       },
       slice_sizes: kept.map((i) => i === at || batching.includes(i) ? Math.min(1, x.shape[i]) : x.shape[i]),
-      mode: gatherMode(options.mode),
+      mode: modeOf(options.mode),
       fill_value: options.fillValue ?? null
     }
   )
