@@ -103,7 +103,8 @@ export const mod: Binary = remainder
 /** The remainder with the sign of x, C's `fmod`. */
 export const fmod: Binary = binary((x, y) => {
   const [a, b] = numericPair("fmod", x, y)
-  return lax.rem(a, safeDivisor(b))
+  const bools = DType.resultType(lift(x), lift(y)).dtype === "bool"
+  return lax.rem(a, bools ? b : safeDivisor(b))
 })
 
 /** `[floorDivide(x, y), remainder(x, y)]`. */
@@ -120,7 +121,9 @@ const wholeExponent = (y: TensorLike): number | undefined => {
 }
 
 /** xʸ of integers by binary exponentiation: six squarings, since larger exponents overflow anyway. */
-const integerPower = (x: Tensor, y: Tensor): Tensor => {
+const integerPower = (weakX: Tensor, weakY: Tensor): Tensor => {
+  const x = lax.convertElementType(weakX, weakX.dtype)
+  const y = lax.convertElementType(weakY, weakY.dtype)
   const zero = filled(x, 0)
   const one = filled(x, 1)
   let power = where(lax.and(lax.eq(x, zero), lax.ne(y, zero)), zero, one)
@@ -144,7 +147,10 @@ export const power: Binary = binary((x, y) => {
   const exponent = wholeExponent(y)
   if (exponent !== undefined) return lax.integerPow(numericOf("power", x), exponent)
   const [a, b] = numericPair("power", x, y)
-  return DType.isFloat(a.dtype) ? lax.pow(a, b) : integerPower(a, b)
+  if (!DType.isFloat(a.dtype)) return integerPower(a, b)
+  // An integer array is never weak as an exponent, whatever it was promoted to.
+  const strong = a.weakType && isTensor(y) && !y.weakType
+  return lax.pow(strong ? lax.convertElementType(a, a.dtype) : a, b)
 })
 
 /** The larger; nan if either is. */
@@ -399,12 +405,31 @@ export const nanToNum: {
   return replace(low, lax.eq(low, filled(x, -Infinity)), options.neginf ?? limits.min)
 })
 
-/** The normalized sinc, sin(πx)/(πx); 1 at 0. */
+/** Of sin(πr)/(πr) in powers of r²: (-1)ᵏ π²ᵏ / (2k + 1)!. */
+const sincCoefficients: ReadonlyArray<number> = Array.from({ length: 8 }, (_, k) => {
+  let c = 1
+  for (let i = 1; i <= k; i++) c *= -(Math.PI ** 2) / ((2 * i) * (2 * i + 1))
+  return c
+})
+
+/**
+ * The normalized sinc, sin(πx)/(πx); 1 at 0, and 0 exactly at all other whole numbers.
+ *
+ * With x = n + r, n whole and |r| ≤ 1/2, it is (-1)ⁿ · sin(πr)/(πr) · r/x, which needs no sine of large arguments.
+ */
 export const sinc = unaryInexact("sinc", (x) => {
   const zero = filled(x, 0)
-  const scaled = lax.mul(x, filled(x, Math.PI))
-  const safe = where(lax.eq(x, zero), filled(x, 1), scaled)
-  return where(lax.eq(x, zero), filled(x, 1), lax.div(lax.sin(safe), safe))
+  const one = filled(x, 1)
+  const n = lax.stopGradient(lax.round(x))
+  const infinite = lax.eq(lax.abs(x), filled(x, Infinity))
+  const r = where(infinite, zero, lax.sub(x, n))
+  const t = lax.mul(r, r)
+  const series = sincCoefficients.reduceRight((sum, c) => lax.add(filled(x, c), lax.mul(sum, t)), zero)
+  const near = lax.eq(n, zero)
+  const odd = lax.ne(lax.mul(filled(x, 2), lax.round(lax.mul(filled(x, 0.5), n))), n)
+  const denominator = where(odd, lax.neg(x), where(near, one, x))
+  const far = lax.div(lax.mul(r, series), denominator)
+  return where(near, series, where(lax.eq(r, zero), lax.sub(far, lax.stopGradient(far)), far))
 })
 
 // --- the operators' short names ---

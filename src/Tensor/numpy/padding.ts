@@ -148,6 +148,6 @@ export const pad: {
   const { constantValues = 0, mode = "constant" } = options
   const widths = widthsOf(x, width)
   if (mode !== "constant") return widths.reduce((y, w, axis) => padAxis(y, axis, w, mode), x)
-  const value = cast("pad", lift(constantValues), x.dtype, x.weakType)
+  const value = cast(lift(constantValues), x.dtype, x.weakType)
   return lax.pad(x, value, widths.map(([low, high]) => [low, high, 0]))
 })

@@ -7,7 +7,7 @@ import { DTypeError } from "../errors.ts"
 import { nearest } from "../float16.ts"
 import * as lax from "../lax/index.ts"
 import * as Shape from "../Shape.ts"
-import { lift, literal, type Tensor, type TensorLike } from "../Tensor.ts"
+import { isTensor, lift, literal, type Tensor, type TensorLike } from "../Tensor.ts"
 
 /** An operation on two operands that broadcast and promote: `add(x, y)`, or `add(y)` in a pipe. */
 export interface Binary {
@@ -25,38 +25,50 @@ export const constantLike = (x: Tensor, value: number): Tensor => constant(value
 /** A constant of an array's shape and dtype. */
 export const filled = (x: Tensor, value: number): Tensor => lax.broadcastTo(constantLike(x, value), x.shape)
 
-const outOfRange = (operation: string, value: number, dtype: DType.DType): DTypeError => {
-  const { max, min } = DType.iinfo(dtype)
-  return new DTypeError({
-    operation,
-    expected: `a number from ${min} to ${max}, to go with ${dtype}`,
-    found: String(value),
-    hint: "convert the array with astype first"
-  })
+/** A number as integer arithmetic of a dtype sees it: its low bits. bool is "not zero". */
+const wrapped = (value: number, dtype: DType.DType): number => {
+  if (dtype === "bool") return value === 0 ? 0 : 1
+  if (!DType.isInteger(dtype)) return value
+  const bits = DType.bits(dtype)
+  return DType.isUnsigned(dtype)
+    ? Number(BigInt.asUintN(bits, BigInt(value)))
+    : Number(BigInt.asIntN(bits, BigInt(value)))
 }
 
 /**
  * The operand in another dtype, as promotion needs it. A constant becomes another constant, so that no conversion is left
- * in the Program. Fails with a `DTypeError` when a number does not fit an integer dtype.
+ * in the Program; a whole number that does not fit the dtype wraps, as all arithmetic in it does.
  */
-export const cast = (operation: string, x: Tensor, dtype: DType.DType, weakType: boolean): Tensor => {
+export const cast = (x: Tensor, dtype: DType.DType, weakType: boolean): Tensor => {
   const { source } = x
-  if (source._tag !== "Literal" || x.dtype === dtype) return lax.convertElementType(x, dtype, weakType)
-  if (DType.isInteger(dtype)) {
-    const { max, min } = DType.iinfo(dtype)
-    if (source.value < min || source.value > max) throw outOfRange(operation, source.value, dtype)
+  if (source._tag !== "Literal" || x.dtype === dtype || (DType.isFloat(x.dtype) && !DType.isFloat(dtype))) {
+    return lax.convertElementType(x, dtype, weakType)
   }
-  return constant(source.value, dtype, weakType)
+  return constant(wrapped(source.value, dtype), dtype, weakType)
 }
 
-/** Lifted operands. A whole number above int32's range is a uint32 where a uint32 is among the operands. */
-const liftAll = (xs: ReadonlyArray<TensorLike>): ReadonlyArray<Tensor> => {
-  const unsigned = xs.some((x) => typeof x === "object" && x.dtype === "uint32")
-  return xs.map((x) =>
-    unsigned && typeof x === "number" && Number.isInteger(x) && x > 2147483647 && x <= 4294967295
-      ? literal(x, "uint32")
-      : lift(x)
-  )
+/** What callers without types may pass, in words. */
+const notArray = (operation: string, x: unknown): DTypeError =>
+  new DTypeError({
+    operation,
+    expected: "a Tensor, a number or a boolean",
+    found: Array.isArray(x) ? "a list" : x === null ? "null" : typeof x === "string" ? JSON.stringify(x) : typeof x,
+    hint: "make arrays with Tensor.array"
+  })
+
+/**
+ * Lifted operands. A whole number above int32's range is a uint32 where a uint32 is among the operands. Fails with a
+ * `DTypeError` on what is no operand at all.
+ */
+const liftAll = (operation: string, xs: ReadonlyArray<TensorLike>): ReadonlyArray<Tensor> => {
+  const unsigned = xs.some((x) => isTensor(x) && x.dtype === "uint32")
+  return xs.map((x) => {
+    if (typeof x !== "number") {
+      if (typeof x !== "boolean" && !isTensor(x)) throw notArray(operation, x)
+      return lift(x)
+    }
+    return unsigned && Number.isInteger(x) && x > 2147483647 && x <= 4294967295 ? literal(x, "uint32") : lift(x)
+  })
 }
 
 type Adjust = (t: DType.Promoted) => DType.Promoted
@@ -67,9 +79,9 @@ const keep: Adjust = (t) => t
 const numeric: Adjust = (t) => t.dtype === "bool" ? { dtype: "int32", weakType: t.weakType } : t
 
 const promoteTo = (operation: string, xs: ReadonlyArray<TensorLike>, adjust: Adjust): ReadonlyArray<Tensor> => {
-  const lifted = liftAll(xs)
+  const lifted = liftAll(operation, xs)
   const { dtype, weakType } = adjust(DType.resultType(...lifted))
-  return lifted.map((x) => cast(operation, x, dtype, weakType))
+  return lifted.map((x) => cast(x, dtype, weakType))
 }
 
 /** The operands in their common dtype. */

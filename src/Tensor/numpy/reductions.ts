@@ -86,7 +86,7 @@ const initialOf = (operation: string, initial: TensorLike, dtype: DType.DType): 
       hint: "combine with an array after the reduction"
     })
   }
-  return cast(operation, value, dtype, false)
+  return cast(value, dtype, false)
 }
 
 interface Monoid {
@@ -323,7 +323,7 @@ export const average: Reduction<AverageOptions> = reduction((x, options: Average
   const at = Shape.axes("average", axis, x.ndim)
   const shape = Shape.equals(weights.shape, x.shape) ? x.shape : x.shape.map((d, i) => at.includes(i) ? d : 1)
   const a = inexact("average", x)
-  const w = lax.broadcastTo(lax.reshape(cast("average", weights, a.dtype, false), shape), x.shape)
+  const w = lax.broadcastTo(lax.reshape(cast(weights, a.dtype, false), shape), x.shape)
   return lax.div(sum(lax.mul(strong(a), w), { axis, keepdims }), sum(w, { axis, keepdims }))
 })
 
