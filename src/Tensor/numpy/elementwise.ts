@@ -149,7 +149,7 @@ export const power: Binary = binary((x, y) => {
   const [a, b] = numericPair("power", x, y)
   if (!DType.isFloat(a.dtype)) return integerPower(a, b)
   // An integer array is never weak as an exponent, whatever it was promoted to.
-  const strong = a.weakType && isTensor(y) && !y.weakType
+  const strong = a.weakType && isTensor(y) && !y.weakType && DType.isInteger(y.dtype)
   return lax.pow(strong ? lax.convertElementType(a, a.dtype) : a, b)
 })
 
@@ -282,7 +282,10 @@ export const ceil = unaryWhole(lax.ceil)
 export const trunc = unaryWhole((x) => where(lax.lt(x, filled(x, 0)), lax.ceil(x), lax.floor(x)))
 
 /** To the nearest whole number, halves to even, as a float. */
-export const rint = unaryInexact("rint", lax.round)
+export const rint = (x: TensorLike): Tensor => {
+  const a = lift(x)
+  return DType.isFloat(a.dtype) ? lax.round(a) : lax.convertElementType(a, "float32")
+}
 
 const roundTo = (x: TensorLike, decimals = 0): Tensor => {
   const a = lift(x)

@@ -5,7 +5,8 @@
  * accumulate in and to give.
  */
 import { dual } from "effect/Function"
-import { ShapeError } from "../errors.ts"
+import * as DType from "../DType.ts"
+import { DTypeError, ShapeError } from "../errors.ts"
 import * as lax from "../lax/index.ts"
 import type { ProductOptions } from "../Methods.ts"
 import * as Shape from "../Shape.ts"
@@ -43,6 +44,14 @@ const contract = (
   dimensions: lax.DotDimensionNumbers,
   preferred: ProductOptions["preferredElementType"]
 ): Tensor => {
+  if (preferred !== undefined && !DType.isFloat(x.dtype) && DType.bits(preferred) < DType.bits(x.dtype)) {
+    throw new DTypeError({
+      operation: "dot_general",
+      expected: `a preferred element type of at least ${DType.bits(x.dtype)} bits, for integers`,
+      found: preferred,
+      hint: "convert the result with astype"
+    })
+  }
   if (x.dtype !== "bool") return lax.dotGeneral(x, y, dimensions, preferred ?? null)
   const counts = lax.dotGeneral(
     lax.convertElementType(x, "float32"),

@@ -6,6 +6,7 @@ import { toTypedArray } from "../../../src/Backend/read.ts"
 import * as Cpu from "../../../src/Backend/Tfjs/Cpu/index.ts"
 import { isTensorError } from "../../../src/Tensor/errors.ts"
 import { isTensor, type Tensor } from "../../../src/Tensor/index.ts"
+import type { ShapedArray } from "../../../src/Tensor/ShapedArray.ts"
 import { assertClose } from "../../support/close.ts"
 import * as golden from "../../support/golden.ts"
 import { type Call, calls, float, operators, type Options, type Result } from "./table.ts"
@@ -13,6 +14,8 @@ import { type Call, calls, float, operators, type Options, type Result } from ".
 /** Not functions of ours, or not yet: `lax` is tested with the primitives, indexing and einsum with their own. */
 const elsewhere = /^(lax|nn|jax)\.|einsum|linalg|take|choose/
 const notOffered: ReadonlySet<string> = new Set([
+  // Python's round converts to an integer.
+  "round(x)",
   "jnp.gcd",
   "jnp.lcm",
   "jnp.logspace",
@@ -41,7 +44,10 @@ const unsupported = (c: golden.Case): boolean =>
   ["linear_ramp", "maximum", "minimum", "mean", "median"].includes(String(c.params["mode"])) ||
   /constant-values-each/.test(c.name) ||
   // A number given to `full` is float32 here.
-  /jnp\.full\/int/.test(c.name)
+  /jnp\.full\/(int|float)/.test(c.name)
+
+/** JAX's comparisons of weak arrays give a weak bool, which promotes as a strong one. */
+const weakness = (aval: ShapedArray): boolean => aval.dtype !== "bool" && aval.weakType
 
 const camel = (name: string): string => name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase())
 
@@ -73,8 +79,8 @@ const check = Effect.fnUntraced(function*(c: golden.Case, result: Result) {
   for (let i = 0; i < expected.length; i++) {
     const aval = golden.aval(expected[i])
     assert.deepStrictEqual(
-      { shape: actual[i].shape, dtype: actual[i].dtype, weakType: actual[i].weakType },
-      { shape: aval.shape, dtype: aval.dtype, weakType: aval.weakType }
+      { shape: actual[i].shape, dtype: actual[i].dtype, weakType: weakness(actual[i].aval) },
+      { shape: aval.shape, dtype: aval.dtype, weakType: weakness(aval) }
     )
     const values = yield* toTypedArray(actual[i])
     const tolerance = aval.dtype in tolerances
@@ -85,7 +91,11 @@ const check = Effect.fnUntraced(function*(c: golden.Case, result: Result) {
 })
 
 /** Cases where rounding or an edge of a kernel differs, each with its reason. */
-const known: Readonly<Record<string, string>> = {}
+const known: Readonly<Record<string, string>> = {
+  "lax.digamma/float32": "the cpu kernel gives nan at 0, JAX -Infinity",
+  "lax.top_k/k-7": "XLA orders -0 below 0 here, though its sort takes them as equal, as ours does",
+  "lax.top_k/zeros": "the same"
+}
 
 layer(Cpu.layer)("numpy against JAX", (it) => {
   for (const file of ["ops.json", "ops_reduce.json", "ops_shape.json"]) {

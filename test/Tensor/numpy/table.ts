@@ -21,6 +21,10 @@ type Unary = (x: TensorLike) => Tensor
 const unary = (f: Unary): Call => ([x]) => f(x)
 const binary = (f: (x: TensorLike, y: TensorLike) => Result): Call => ([x, y]) => f(x, y)
 const withOptions = (f: (x: Tensor, options: Anything) => Result): Call => ([x], options) => f(x, options)
+/** The number that a Python float was. */
+const scalarOf = (a: number | Tensor): number =>
+  T.isTensor(a) ? (a.source._tag === "Literal" ? a.source.value : Number.NaN) : a
+
 const elementwise: Readonly<Record<string, Call>> = {
   "jnp.abs": unary(T.abs),
   "jnp.negative": unary(T.negative),
@@ -129,7 +133,7 @@ const reductions: Readonly<Record<string, Call>> = {
   "jnp.count_nonzero": withOptions(T.countNonzero),
   "jnp.average": withOptions(T.average),
   "jnp.median": withOptions(T.median),
-  "jnp.quantile": ([x, q], options) => T.quantile(x, q, options),
+  "jnp.quantile": ([x, q], options) => T.quantile(x as Tensor, scalarOf(q), options),
   "jnp.nansum": withOptions(T.nansum),
   "jnp.nanmean": withOptions(T.nanmean),
   "jnp.nanvar": withOptions(T.nanvar),
@@ -143,18 +147,18 @@ const reductions: Readonly<Record<string, Call>> = {
 }
 
 const products: Readonly<Record<string, Call>> = {
-  "jnp.matmul": ([x, y], options) => T.matmul(T.lift(x), T.lift(y), options),
+  "jnp.matmul": ([x, y], options) => T.matmul(T.lift(x as TensorLike), T.lift(y as TensorLike), options as Options),
   "jnp.dot": ([x, y], options) => T.dot(x, y, options),
-  "jnp.inner": ([x, y]) => T.inner(x, y),
+  "jnp.inner": ([x, y]) => T.inner(x as Tensor, y as Tensor),
   "jnp.outer": ([x, y]) => T.outer(x, y),
-  "jnp.vdot": ([x, y]) => T.vdot(x, y),
+  "jnp.vdot": ([x, y]) => T.vdot(x as Tensor, y as Tensor),
   "jnp.kron": ([x, y]) => T.kron(x, y),
   "jnp.tensordot": ([x, y], { axes }) => T.tensordot(x, y, axes)
 }
 
 const range = (...args: ReadonlyArray<Anything>): Result => {
-  const numbers = args.map((a) => typeof a === "number" ? a : a.source.value)
-  const whole = args.every((a) => typeof a === "number")
+  const numbers = args.map(scalarOf)
+  const whole = args.every(Number.isInteger)
   const [a, b, c] = numbers
   const dtype: DType = whole ? "int32" : "float32"
   return numbers.length === 1
@@ -182,28 +186,28 @@ const making: Readonly<Record<string, Call>> = {
 const shaping: Readonly<Record<string, Call>> = {
   "jnp.reshape": ([x, shape]) => T.reshape(x, shape),
   "jnp.ravel": ([x]) => T.ravel(x),
-  "jnp.transpose": ([x], { axes }) => T.transpose(x, axes ?? undefined),
+  "jnp.transpose": ([x], { axes }) => T.transpose(x as Tensor, axes ?? undefined),
   "jnp.matrix_transpose": ([x]) => T.matrixTranspose(x),
   "jnp.moveaxis": ([x, s, d]) => T.moveaxis(x, s, d),
   "jnp.swapaxes": ([x, a, b]) => T.swapaxes(x, a, b),
-  "jnp.expand_dims": ([x, axis]) => T.expandDims(x, axis),
-  "jnp.squeeze": ([x], { axis }) => T.squeeze(x, axis),
-  "jnp.broadcast_to": ([x, shape]) => T.broadcastTo(x, shape),
+  "jnp.expand_dims": ([x, axis]) => T.expandDims(x as Tensor, axis),
+  "jnp.squeeze": ([x], { axis }) => T.squeeze(x as Tensor, axis),
+  "jnp.broadcast_to": ([x, shape]) => T.broadcastTo(x as Tensor, shape),
   "jnp.broadcast_arrays": (xs) => T.broadcastArrays(...xs),
   "jnp.atleast_1d": ([x]) => T.atleast1d(x),
   "jnp.atleast_2d": ([x]) => T.atleast2d(x),
-  "jnp.rot90": ([x]) => T.rot90(x),
-  "jnp.flip": ([x], { axis }) => T.flip(x, axis),
-  "jnp.roll": ([x, shift], { axis }) => T.roll(x, shift, axis),
+  "jnp.rot90": ([x]) => T.rot90(x as Tensor),
+  "jnp.flip": ([x], { axis }) => T.flip(x as Tensor, axis),
+  "jnp.roll": ([x, shift], { axis }) => T.roll(x as Tensor, shift, axis),
   "jnp.concatenate": ([xs], { axis = 0 }) => T.concatenate(xs, axis),
   "jnp.stack": ([xs], { axis = 0 }) => T.stack(xs, axis),
   "jnp.hstack": ([xs]) => T.hstack(xs),
   "jnp.vstack": ([xs]) => T.vstack(xs),
   "jnp.column_stack": ([xs]) => T.columnStack(xs),
   "jnp.append": ([x, y]) => T.append(x, y),
-  "jnp.split": ([x, cuts], { axis = 0 }) => T.split(x, cuts, axis),
-  "jnp.array_split": ([x, cuts]) => T.arraySplit(x, cuts),
-  "jnp.unstack": ([x], { axis }) => T.unstack(x, axis),
+  "jnp.split": ([x, cuts], { axis = 0 }) => T.split(x as Tensor, cuts, axis),
+  "jnp.array_split": ([x, cuts]) => T.arraySplit(x as Tensor, cuts),
+  "jnp.unstack": ([x], { axis }) => T.unstack(x as Tensor, axis),
   "jnp.tile": ([x, reps]) => T.tile(x, reps),
   "jnp.pad": ([x, width], options) => T.pad(x, width, options),
   "jnp.tril": ([x], { k }) => T.tril(x, k),
@@ -266,6 +270,5 @@ export const operators: Readonly<Record<string, (x: Tensor) => Result>> = {
   "x^3": (x) => T.bitwiseXor(x, 3),
   "x<<2": (x) => T.leftShift(x, 2),
   "x>>1": (x) => T.rightShift(x, 1),
-  "round(x)": (x) => T.round(x),
   "divmod(x,3)": (x) => T.divmod(x, 3)
 }
