@@ -74,13 +74,16 @@ const longest = (texts: ReadonlyArray<string>): number => texts.reduce((n, t) =>
 
 const special = (value: number): string => Number.isNaN(value) ? "nan" : value < 0 ? "-inf" : "inf"
 
+/** Numbers from here on have more digits before the point than the dtype has: they take exponents. */
+const cutoff = (dtype: DType.DType): number => dtype === "float16" ? 1e3 : dtype === "float64" ? 1e8 : 1e6
+
 /** Do magnitudes call for exponents? */
 const needsExponent = (finite: ReadonlyArray<number>, dtype: DType.DType): boolean => {
   const magnitudes = finite.filter((v) => v !== 0).map(Math.abs)
   if (magnitudes.length === 0) return false
   const high = magnitudes.reduce((a, b) => Math.max(a, b))
   const low = magnitudes.reduce((a, b) => Math.min(a, b))
-  return high >= 1e8 || low < 1e-4 || nearest(high / low, dtype) > 1000
+  return high >= cutoff(dtype) || low < nearest(1e-4, dtype) || nearest(high / low, dtype) > 1000
 }
 
 /** Room left of the point so that the words `nan` and `-inf` fit. */
