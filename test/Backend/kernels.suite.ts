@@ -13,6 +13,9 @@ import * as arbitrary from "../support/arbitrary.ts"
 import { assertClose } from "../support/close.ts"
 import { evaluate } from "../support/reference/index.ts"
 
+/** The functions by name. */
+const functions = { ...lax }
+
 /** One case: arrays to compute. */
 interface Case {
   readonly name: string
@@ -162,7 +165,7 @@ const reductions: ReadonlyArray<Case> = [
   ...each(["argmax", "argmin"] as const, (name) =>
     each(everything, (dtype) => [{
       name: `${name} ${dtype}`,
-      make: () => [0, 1, 2].map((axis) => lax[name](arbitrary.tensor(rng, [3, 7, 2], dtype), axis))
+      make: () => [0, 1, 2].map((axis) => functions[name](arbitrary.tensor(rng, [3, 7, 2], dtype), axis))
     }]))
 ]
 
@@ -191,10 +194,20 @@ function reduceCase(
         case "cummax":
         case "cummin":
         case "cumlogsumexp":
-          return [lax[name](x(5, 3), 0), lax[name](x(5, 3), 1, true), lax[name](x(0, 3), 0), lax[name](x(3, 1, 2), 1)]
+          return [
+            functions[name](x(5, 3), 0),
+            functions[name](x(5, 3), 1, true),
+            functions[name](x(0, 3), 0),
+            functions[name](x(3, 1, 2), 1)
+          ]
         default:
-          return [[], [0], [1], [2], [0, 1], [0, 2], [1, 2], [0, 1, 2]].map((axes) => lax[name](x(3, 2, 7), axes))
-            .concat([lax[name](x(0, 3), [0]), lax[name](x(3, 0), [1]), lax[name](x(3, 0), [0]), lax[name](x(257))])
+          return [[], [0], [1], [2], [0, 1], [0, 2], [1, 2], [0, 1, 2]].map((axes) => functions[name](x(3, 2, 7), axes))
+            .concat([
+              functions[name](x(0, 3), [0]),
+              functions[name](x(3, 0), [1]),
+              functions[name](x(3, 0), [0]),
+              functions[name](x(257))
+            ])
       }
     }
   }
@@ -277,10 +290,10 @@ const windows: ReadonlyArray<Case> = [
         make: () => {
           const x = arbitrary.tensor(rng, [5, 6], dtype)
           return [
-            lax[name](x, { ...pooled, ...undilated }),
-            lax[name](x, { ...pooled, base_dilation: [2, 1], window_dilation: [1, 2] }),
-            lax[name](arbitrary.tensor(rng, [0, 6], dtype), { ...pooled, ...undilated }),
-            lax[name](arbitrary.tensor(rng, [2, 5, 5, 3], dtype), {
+            functions[name](x, { ...pooled, ...undilated }),
+            functions[name](x, { ...pooled, base_dilation: [2, 1], window_dilation: [1, 2] }),
+            functions[name](arbitrary.tensor(rng, [0, 6], dtype), { ...pooled, ...undilated }),
+            functions[name](arbitrary.tensor(rng, [2, 5, 5, 3], dtype), {
               window_dimensions: [1, 2, 2, 1],
               window_strides: [1, 2, 2, 1],
               padding: [[0, 0], [0, 0], [1, 0], [0, 0]],
@@ -351,7 +364,7 @@ const gathers = (mode: lax.GatherScatterMode, dtype: DType.DType): ReadonlyArray
 const scatterNames = ["scatter", "scatterAdd", "scatterMul", "scatterMin", "scatterMax"] as const
 
 const scatters = (mode: lax.GatherScatterMode, dtype: DType.DType, name: typeof scatterNames[number]) => [
-  lax[name](
+  functions[name](
     arbitrary.tensor(rng, [5, 3], dtype),
     index([4, 0, 4, 8], 2, 2, 1),
     arbitrary.tensor(rng, [2, 2, 3], dtype),
@@ -367,7 +380,7 @@ const scatters = (mode: lax.GatherScatterMode, dtype: DType.DType, name: typeof 
       unique_indices: false
     }
   ),
-  lax[name](
+  functions[name](
     arbitrary.tensor(rng, [2, 5, 4], dtype),
     index([0, 1, 2, 9], 2, 2, 1),
     arbitrary.tensor(rng, [2, 2, 2], dtype),

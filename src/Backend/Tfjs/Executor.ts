@@ -18,6 +18,28 @@ type Running<D extends Data, A> = Generator<D, A, TypedArray>
 
 type StepOf<D extends Data, Tag extends Step<D>["_tag"]> = Extract<Step<D>, { readonly _tag: Tag }>
 
+/** A run that waits for a read. */
+interface Waiting {
+  readonly _tag: "Wait"
+  readonly read: Effect.Effect<TypedArray, BackendError>
+}
+
+/** How far a run has come. */
+type Progress =
+  | Waiting
+  | { readonly _tag: "Done"; readonly storages: ReadonlyArray<Storage> }
+  | { readonly _tag: "Failed"; readonly error: BackendError }
+  | { readonly _tag: "Defect"; readonly thrown: unknown }
+
+const nothing = new Uint8Array(0)
+
+const settled = (progress: Exclude<Progress, Waiting>): Effect.Effect<ReadonlyArray<Storage>, BackendError> =>
+  progress._tag === "Done"
+    ? Effect.succeed(progress.storages)
+    : progress._tag === "Failed"
+    ? Effect.fail(progress.error)
+    : Effect.die(progress.thrown)
+
 /** Counts dispatched kernels. */
 export interface Counter {
   kernels: number
@@ -43,29 +65,42 @@ export class Executor<D extends Data> {
 
   /** Answers reads until the run is over; leaves the synchronous block only for a read that must wait. */
   #drive(running: Running<D, ReadonlyArray<Storage>>): Effect.Effect<ReadonlyArray<Storage>, BackendError> {
-    const go = (answer: TypedArray | undefined): Effect.Effect<ReadonlyArray<Storage>, BackendError> => {
-      try {
-        // The first `next` starts the generator and its argument is not seen.
-        let state = answer === undefined ? running.next(new Uint8Array(0)) : running.next(answer)
-        while (state.done !== true) {
-          const elements = this.#device.read(state.value)
-          if (Effect.isEffect(elements)) {
-            return Effect.onExit(
-              Effect.flatMap(elements, go),
-              (exit) => exit._tag === "Success" ? Effect.void : Effect.sync(() => running.return([]))
-            )
-          }
-          state = running.next(elements)
-        }
-        this.#device.flush()
-        return Effect.succeed(state.value)
-      } catch (thrown) {
-        running.return([])
-        const error = this.#device.toError(thrown)
-        return error === undefined ? Effect.die(thrown) : Effect.fail(error)
+    const first = this.#advance(running, undefined)
+    return first._tag === "Wait" ? this.#wait(running, first) : settled(first)
+  }
+
+  #wait(
+    running: Running<D, ReadonlyArray<Storage>>,
+    first: Waiting
+  ): Effect.Effect<ReadonlyArray<Storage>, BackendError> {
+    const advance = (elements: TypedArray) => this.#advance(running, elements)
+    const loop = Effect.gen(function*() {
+      let state: Progress = first
+      while (state._tag === "Wait") state = advance(yield* state.read)
+      return yield* settled(state)
+    })
+    // An interrupted or failed read leaves the run where it waits: this makes it free what it holds.
+    return Effect.onExit(loop, () => Effect.sync(() => running.return([])))
+  }
+
+  /** Goes on with what was read (nothing at the start) until the run is over or must wait. */
+  #advance(running: Running<D, ReadonlyArray<Storage>>, answer: TypedArray | undefined): Progress {
+    const device = this.#device
+    try {
+      // The argument of the first `next` is not seen by a generator.
+      let state = running.next(answer ?? nothing)
+      while (state.done !== true) {
+        const elements = device.read(state.value)
+        if (Effect.isEffect(elements)) return { _tag: "Wait", read: elements }
+        state = running.next(elements)
       }
+      device.flush()
+      return { _tag: "Done", storages: state.value }
+    } catch (thrown) {
+      running.return([])
+      const error = device.toError(thrown)
+      return error === undefined ? { _tag: "Defect", thrown } : { _tag: "Failed", error }
     }
-    return go(undefined)
   }
 
   *#top(
@@ -171,6 +206,8 @@ export class Executor<D extends Data> {
     const owned = body.inputs.map((_, i) => i >= consts)
     let carry: ReadonlyArray<D> = []
     const ys: Array<D> = []
+    // Slices of one step: first of the xs, which the body takes over, then of the ys.
+    const rows: Array<D> = []
     let done = false
     try {
       carry = given.slice(consts, consts + carries).map((d, i) => device.alias(d, body.outputs[i].aval))
@@ -179,19 +216,19 @@ export class Executor<D extends Data> {
       }
       for (let n = 0; n < length; n++) {
         const index = reverse ? length - 1 - n : n
-        const slices = xs.map((d, i) => device.row(d, index, body.inputs[consts + carries + i]))
-        const inputs = [...fixed, ...carry, ...slices]
+        for (let i = 0; i < xs.length; i++) rows.push(device.row(xs[i], index, body.inputs[consts + carries + i]))
+        const inputs = [...fixed, ...carry, ...rows.splice(0)]
         carry = []
         const outputs = yield* this.#run(body, inputs, owned)
         carry = outputs.slice(0, carries)
-        const rows = outputs.slice(carries)
+        rows.push(...outputs.slice(carries))
         rows.forEach((row, i) => device.setRow(ys[i], index, row))
-        for (const row of rows) device.dispose(row)
+        for (const row of rows.splice(0)) device.dispose(row)
       }
       done = true
       return [...carry, ...ys]
     } finally {
-      if (!done) { for (const d of [...carry, ...ys]) device.dispose(d) }
+      if (!done) { for (const d of [...carry, ...ys, ...rows]) device.dispose(d) }
     }
   }
 

@@ -150,6 +150,9 @@ export const make = (): Device<CpuData> => {
       if (thrown instanceof AllocationFailed) {
         return new OutOfMemory({ backend: name, bytes: thrown.bytes, liveBytes: ledger.liveBytes })
       }
+      if (thrown instanceof RangeError && /array buffer|typed array length/i.test(thrown.message)) {
+        return new OutOfMemory({ backend: name, bytes: 0, liveBytes: ledger.liveBytes })
+      }
       const known = thrown instanceof BackendUnavailable || thrown instanceof UnsupportedOperation ||
         thrown instanceof DeviceLost || thrown instanceof OutOfMemory
       return known ? thrown : undefined
