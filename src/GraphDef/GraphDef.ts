@@ -15,6 +15,7 @@ import * as Inspectable from "effect/Inspectable"
 import * as Pipeable from "effect/Pipeable"
 import * as Predicate from "effect/Predicate"
 import type { Hooks, Metadata } from "../Ref/Variable.ts"
+import { Layout } from "./layout.ts"
 import type { Sort, Step } from "./Node.ts"
 import { printGraphDef } from "./print.ts"
 
@@ -72,6 +73,8 @@ export interface GraphDef<out A> extends Pipeable.Pipeable, Inspectable.Inspecta
   readonly entries: ReadonlyArray<Entry>
   /** How many Variables and arrays there are. */
   readonly leaves: number
+  /** @internal */
+  readonly layout: Layout
 }
 
 /** Any GraphDef. */
@@ -82,9 +85,14 @@ class GraphDefImpl {
   readonly entries: ReadonlyArray<Entry>
   readonly leaves: number
   hash: number | undefined
+  #layout: Layout | undefined
   constructor(entries: ReadonlyArray<Entry>) {
     this.entries = entries
     this.leaves = entries.reduce((n, e) => e._tag === "Variable" || e._tag === "Array" ? n + 1 : n, 0)
+  }
+  get layout(): Layout {
+    this.#layout ??= new Layout(this.entries)
+    return this.#layout
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import * as Equal from "effect/Equal"
 import type { Trace } from "../Program/Trace.ts"
-import { type Any as Variable, cellOf, fromDefinition } from "../Ref/Variable.ts"
+import { type Any as Variable, cellOf, fromDefinition, isVariable } from "../Ref/Variable.ts"
 import type { Any as GraphDef, NodeEntry, VariableEntry } from "./GraphDef.ts"
 import { type GraphSort, isNode, sortOf, type Step } from "./Node.ts"
 
@@ -18,6 +18,8 @@ export interface BuildOptions {
   readonly write?: (variable: Variable, value: unknown) => void
   /** Changes the definition of Variables that are made: `immutable`. */
   readonly define?: (entry: VariableEntry) => VariableEntry
+  /** Called with each outer node that is about to change, before anything does. It may throw. */
+  readonly guard?: (node: object) => void
   /** Objects that earlier GraphDefs of one index space have made. */
   readonly objects?: ReadonlyArray<object>
 }
@@ -76,7 +78,10 @@ const variable = (b: Builder, entry: VariableEntry): Variable => {
   const value = b.values[b.leaf++]
   const { define, outer, owner, write } = b.options
   if (entry.outerIndex === undefined || outer === undefined) {
-    const made = fromDefinition(define === undefined ? entry : define(entry), value, owner)
+    // A live Variable given as the value is the Variable itself.
+    const made = isVariable(value)
+      ? value
+      : fromDefinition(define === undefined ? entry : define(entry), value, owner)
     b.objects[entry.index] = made
     return made
   }
@@ -116,7 +121,10 @@ const outerNode = (b: Builder, entry: NodeEntry, sort: GraphSort, node: object):
     changed = true
     b.changes.push(() => sort.remove(node, String(key)))
   }
-  if (changed) b.changes.push(() => sort.touch(node))
+  if (changed) {
+    b.options.guard?.(node)
+    b.changes.push(() => sort.touch(node))
+  }
   return node
 }
 

@@ -21,7 +21,7 @@ import { cellOf, isVariable, type Metadata } from "../Ref/Variable.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import { isTensor, type Tensor } from "../Tensor/Tensor.ts"
 import * as Tree from "../Tensor/Tree.ts"
-import { duplicatePath } from "./errors.ts"
+import { duplicatePath, unknownPath } from "./errors.ts"
 import * as Path from "./Path.ts"
 import * as Table from "./Table.ts"
 
@@ -133,6 +133,9 @@ const leafAt = ({ table, values }: Inside, i: number): unknown => {
   const [def, value] = [table.defs[i], values[i]]
   return def.bare || isVariable(value) ? value : variableState(def.kind, value, def.metadata)
 }
+
+/** @internal The leaf of a State whose only path is the root. */
+export const rootLeaf = (self: Any): unknown => leafAt(inside(self), 0)
 
 const childAt = (self: Inside, child: Table.Child): unknown =>
   child._tag === "Leaf"
@@ -330,6 +333,47 @@ export const toPureDict = (self: Any): unknown =>
     const value = own.values[i]
     return isVariable(value) ? cellOf(value).raw : value
   })
+
+/**
+ * A State of bare values: nested plain objects and arrays, whose other values are the leaves. `merge` and `update` take it where
+ * the values of Variables are meant; the model knows the kinds.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromPureDict = (dict: unknown): State<unknown> => {
+  const entries: Array<readonly [Path.Path, unknown]> = []
+  const go = (value: unknown, path: Path.Path): void => {
+    if (Array.isArray(value)) value.forEach((item, i) => go(item, [...path, String(i)]))
+    else if (!Tree.isPlainObject(value)) entries.push([path, value])
+    else for (const key of Object.keys(value)) go(value[key], [...path, key])
+  }
+  go(dict, [])
+  return fromEntries(entries)
+}
+
+/**
+ * The State with the values of a pure dict, which may leave some out. Throws a `StatePathError` for what the State does not have.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const replaceByPureDict: {
+  (dict: unknown): <A>(self: State<A>) => State<A>
+  <A>(self: State<A>, dict: unknown): State<A>
+} = dual(2, <A>(self: State<A>, dict: unknown): State<A> => {
+  const { table, values: old } = inside(self)
+  const now = old.slice()
+  const go = (value: unknown, path: Path.Path): void => {
+    const at = table.position(path)
+    if (at !== undefined) now[at] = value
+    else if (Array.isArray(value)) value.forEach((item, i) => go(item, [...path, String(i)]))
+    else if (!Tree.isPlainObject(value)) throw unknownPath(path)
+    else for (const key of Object.keys(value)) go(value[key], [...path, key])
+  }
+  go(dict, [])
+  return fromTable(table, now)
+})
 
 const unflattenDict = (own: Inside, leaf: (own: Inside, i: number) => unknown): unknown => {
   if (own.table.position([]) === 0) return leaf(own, 0)

@@ -36,12 +36,17 @@ export class Table implements Equal.Equal {
   #children: ReadonlyArray<Child> | undefined
   readonly #branches = new Map<Path.Key, Table>()
   #hash: number | undefined
+  /** The table that this one was picked from, and the positions there. */
+  readonly source: { readonly table: Table; readonly positions: ReadonlyArray<number> } | undefined
+  /** Kept by `partition`. */
+  partitions: ReadonlyArray<unknown> = []
   /** The prototype of States with this table, made by `State`. */
   prototype: object | undefined
 
-  constructor(paths: ReadonlyArray<Path.Path>, defs: ReadonlyArray<LeafDef>) {
+  constructor(paths: ReadonlyArray<Path.Path>, defs: ReadonlyArray<LeafDef>, source?: Table["source"]) {
     this.paths = paths
     this.defs = defs
+    this.source = source
   }
 
   /** The position of a path, or undefined. */
@@ -68,7 +73,10 @@ export class Table implements Equal.Equal {
 
   /** The table with the leaves at some positions only. */
   pick(positions: ReadonlyArray<number>): Table {
-    return new Table(positions.map((i) => this.paths[i]), positions.map((i) => this.defs[i]))
+    const source = this.source === undefined
+      ? { table: this, positions }
+      : { table: this.source.table, positions: positions.map((i) => this.source?.positions[i] ?? 0) }
+    return new Table(positions.map((i) => this.paths[i]), positions.map((i) => this.defs[i]), source)
   }
 
   [Equal.symbol](that: unknown): boolean {

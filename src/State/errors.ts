@@ -30,24 +30,29 @@ export class FilterError extends Data.TaggedError("FilterError")<{
 }
 
 /**
- * Two leaves of a State that cannot stand beside each other: at one path, or one below the other.
+ * Paths that a State cannot have: two leaves at one path or one below the other, or a value for a path that is not there.
  *
  * @category errors
  * @since 0.1.0
  */
 export class StatePathError extends Data.TaggedError("StatePathError")<{
-  readonly first: Path.Path
-  readonly second: Path.Path
+  readonly path: Path.Path
+  readonly reason: string
 }> {
   override get message(): string {
-    return Path.equals(this.first, this.second)
-      ? `A State has two leaves at ${
-        Path.format(this.first)
-      }; merge States with State.merge, where the later one counts`
-      : `A State has a leaf at ${Path.format(this.first)} and another below it, at ${Path.format(this.second)}`
+    return `${Path.format(this.path)}: ${this.reason}`
   }
 }
 
 /** @internal */
 export const duplicatePath = (first: Path.Path, second: Path.Path): StatePathError =>
-  new StatePathError({ first, second })
+  new StatePathError({
+    path: second,
+    reason: Path.equals(first, second)
+      ? "a State cannot have two leaves at one path; merge States with State.merge, where the later one counts"
+      : `a State cannot have a leaf below another, which is at ${Path.format(first)}`
+  })
+
+/** @internal */
+export const unknownPath = (path: Path.Path): StatePathError =>
+  new StatePathError({ path, reason: "key in pure dict not available in state" })

@@ -1,0 +1,172 @@
+/**
+ * States against a structure: which value each leaf gets, and everything that does not fit. Paths may go through a shared node
+ * by any of its names, and Variables may be given as snapshots, as live Variables or as bare values.
+ */
+import { cellOf, isVariable, type Metadata } from "../Ref/Variable.ts"
+import type { Path } from "../State/Path.ts"
+import * as PathModule from "../State/Path.ts"
+import * as State from "../State/State.ts"
+import type { Table } from "../State/Table.ts"
+import * as ShapedArray from "../Tensor/ShapedArray.ts"
+import { isTensor } from "../Tensor/Tensor.ts"
+import * as Tree from "../Tensor/Tree.ts"
+import { AliasError, type Misfit } from "./errors.ts"
+import type { Any as GraphDef } from "./GraphDef.ts"
+
+/** What `merge` and `update` take: States, snapshots, or nested plain objects of arrays. */
+export type StateLike = State.Any | State.VariableState<string, unknown> | object
+
+/** Values for leaves. */
+export interface Gathered {
+  /** A value for each leaf, or `missing`. */
+  readonly values: Array<unknown>
+  /** Metadata that came with a leaf and is not what the structure has. */
+  readonly metadata: Map<number, Metadata>
+  readonly misfits: Array<Misfit>
+}
+
+/** No value was given. */
+export const missing: unique symbol = Symbol.for("~linum/GraphDef/missing")
+
+interface Gathering extends Gathered {
+  readonly operation: string
+  readonly graphdef: GraphDef
+  readonly table: Table
+  /** The path by which a leaf was given. */
+  readonly givenAt: Array<Path | undefined>
+}
+
+/** Sorts the leaves of States to the leaves of a structure. Later States count over earlier ones. */
+export const gather = (operation: string, graphdef: GraphDef, states: ReadonlyArray<StateLike>): Gathered => {
+  const { table } = graphdef.layout
+  const size = table.paths.length
+  const direct = states.length === 1 && State.isState(states[0]) ? State.inside(states[0]) : undefined
+  if (direct?.table === table) return { values: direct.values.slice(), metadata: new Map(), misfits: [] }
+  const g: Gathering = {
+    operation,
+    graphdef,
+    table,
+    values: Array.from({ length: size }, () => missing),
+    metadata: new Map(),
+    misfits: [],
+    givenAt: []
+  }
+  for (const state of states) {
+    g.givenAt.length = 0
+    if (State.isState(state)) gatherState(g, state)
+    else gatherTree(g, state, [])
+  }
+  return g
+}
+
+const gatherState = (g: Gathering, state: State.Any): void => {
+  const { table, values } = State.inside(state)
+  if (table.source?.table === g.table) {
+    table.source.positions.forEach((leaf, i) => {
+      g.values[leaf] = values[i]
+    })
+    return
+  }
+  table.paths.forEach((path, i) => {
+    const def = table.defs[i]
+    if (def.bare) {
+      gatherTree(g, values[i], path)
+    } else {
+      const place = g.graphdef.layout.resolve(path)
+      if (place._tag === "Leaf") give(g, place.leaf, path, values[i], def)
+      else unknown(g, path, values[i], place._tag === "Static")
+    }
+  })
+}
+
+/** Bare values: as deep as plain objects go, until a path is that of a leaf. */
+const gatherTree = (g: Gathering, value: unknown, path: Path): void => {
+  const place = g.graphdef.layout.resolve(path)
+  if (place._tag === "Leaf") {
+    if (State.isVariableState(value)) give(g, place.leaf, path, value.value, value)
+    else if (isVariable(value)) give(g, place.leaf, path, value, cellOf(value))
+    else give(g, place.leaf, path, value, undefined)
+  } else if (Array.isArray(value)) {
+    value.forEach((item, i) => gatherTree(g, item, [...path, String(i)]))
+  } else if (Tree.isPlainObject(value)) {
+    for (const key of Object.keys(value)) gatherTree(g, value[key], [...path, key])
+  } else if (State.isState(value)) {
+    for (const [below, leaf] of State.toEntries(value)) gatherTree(g, leaf, [...path, ...below])
+  } else {
+    unknown(g, path, value, place._tag === "Static")
+  }
+}
+
+const give = (
+  g: Gathering,
+  leaf: number,
+  path: Path,
+  value: unknown,
+  given: { readonly kind: string; readonly metadata: Metadata } | undefined
+): void => {
+  const [def, before] = [g.table.defs[leaf], g.givenAt[leaf]]
+  if (before !== undefined && !PathModule.equals(before, path) && g.values[leaf] !== value) {
+    throw new AliasError({
+      operation: g.operation,
+      what: `Variable (${def.kind})`,
+      paths: [before, path],
+      hint: "the model shares it between these paths, so it can have one value only; give it at one of them"
+    })
+  }
+  if (given !== undefined && !def.bare && given.kind !== def.kind) {
+    g.misfits.push({ path, expected: `a ${def.kind}`, found: `a ${given.kind}` })
+    return
+  }
+  g.givenAt[leaf] = path
+  g.values[leaf] = value
+  if (given !== undefined && given.metadata !== def.metadata && !def.bare) g.metadata.set(leaf, given.metadata)
+  else g.metadata.delete(leaf)
+}
+
+const unknown = (g: Gathering, path: Path, value: unknown, isStatic: boolean): void => {
+  g.misfits.push({
+    path,
+    expected: isStatic ? "no value: the field is static" : "no value: the model has nothing at this path",
+    found: describe(value)
+  })
+}
+
+/** Adds a misfit for each leaf that got no value. */
+export const requireAll = (g: Gathered, graphdef: GraphDef): void => {
+  const { table } = graphdef.layout
+  g.values.forEach((value, i) => {
+    if (value === missing) g.misfits.push({ path: table.paths[i], expected: expectation(table, i), found: "nothing" })
+  })
+}
+
+const expectation = (table: Table, leaf: number): string =>
+  table.defs[leaf].bare ? "an array" : `a ${table.defs[leaf].kind}`
+
+/** For messages: `f32[2,3]`, `{a: f32[]}`. */
+export const describe = (value: unknown): string => {
+  if (isTensor(value)) return ShapedArray.format(value.aval)
+  if (isVariable(value)) return describe(cellOf(value).raw)
+  if (State.isVariableState(value)) return describe(value.value)
+  if (Array.isArray(value)) return `[${value.map(describe).join(", ")}]`
+  if (Tree.isPlainObject(value)) return `{${Object.keys(value).map((k) => `${k}: ${describe(value[k])}`).join(", ")}}`
+  return typeof value === "function" ? "a function" : String(value)
+}
+
+/**
+ * Does a new value fit where an old one is? Arrays must have its shape and dtype. Trees of arrays may change their structure,
+ * but an array does not become a tree, nor a tree an array.
+ */
+export const fits = (before: unknown, after: unknown): boolean => {
+  if (isTensor(before)) {
+    return isTensor(after) && (before.aval === after.aval || sameAval(before.aval, after.aval))
+  }
+  if (isTensor(after)) return false
+  const [x, y] = [Tree.flatten(before), Tree.flatten(after)]
+  return !Tree.sameStructure(x.structure, y.structure) || x.leaves.every((t, i) => sameAval(t.aval, y.leaves[i].aval))
+}
+
+const sameAval = (a: ShapedArray.ShapedArray, b: ShapedArray.ShapedArray): boolean => {
+  if (a.dtype !== b.dtype || a.shape.length !== b.shape.length) return false
+  for (let i = 0; i < a.shape.length; i++) if (a.shape[i] !== b.shape[i]) return false
+  return true
+}

@@ -1,0 +1,39 @@
+/**
+ * GraphDef: models as structure and State, and back.
+ */
+export { AliasError, type Misfit, StructureError } from "./errors.ts"
+export type { StateLike } from "./gather.ts"
+export {
+  type Any,
+  type Entry,
+  equals,
+  equalsIgnoringOuter,
+  type GraphDef,
+  isGraphDef,
+  withoutOuterIndex
+} from "./GraphDef.ts"
+export {
+  type GraphProtocol,
+  isGraphNode,
+  isNode,
+  Node,
+  NodeTypeError,
+  type Parts,
+  registerNode,
+  type TreeProtocol
+} from "./Node.ts"
+export {
+  clone,
+  graphdef,
+  immutable,
+  merge,
+  mutable,
+  split,
+  splitWith,
+  state,
+  update,
+  type UpdateError,
+  variables
+} from "./split.ts"
+export { deleteAttribute, pop, type PopError, setAttribute } from "./structure.ts"
+export { findDuplicates, iterGraph, map, recursiveMap } from "./traverse.ts"

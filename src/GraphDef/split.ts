@@ -1,0 +1,287 @@
+/**
+ * The effectful half of the lenses: `split` and `state` read a model, `merge` makes one, `update` writes back. Each is one
+ * synchronous block, so no fiber ever sees half of a step.
+ */
+import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
+import { currentUnsafe } from "../Program/Trace.ts"
+import { type Any as Variable, cellOf, ImmutableVariableError, isVariable, writeAll } from "../Ref/Variable.ts"
+import { FilterError } from "../State/errors.ts"
+import type { Filter } from "../State/Filter.ts"
+import { assign, type Assignment, checkCovered, takeGroup } from "../State/partition.ts"
+import * as State from "../State/State.ts"
+import type { Check, KindsOf, SelectedStates, SplitStates, StateOf } from "../State/types.ts"
+import { TraceError } from "../Tensor/errors.ts"
+import { attempt } from "./attempt.ts"
+import { build } from "./build.ts"
+import { AliasError, StructureError } from "./errors.ts"
+import type { Flat } from "./flatten.ts"
+import { describe, fits, gather, type Gathered, missing, requireAll, type StateLike } from "./gather.ts"
+import { type Any, fromEntries, type GraphDef } from "./GraphDef.ts"
+import { checkNode, checkOwner } from "./owner.ts"
+import { snapshot, traverse } from "./read.ts"
+
+const isFilterError = (u: unknown): u is FilterError => u instanceof FilterError
+
+/** One part of a State; a State that is a single leaf at the root is that leaf. */
+const part = (values: ReadonlyArray<unknown>, group: Assignment["groups"][number]): unknown => {
+  const state = takeGroup(values, group)
+  return group.table.paths.length === 1 && group.table.paths[0].length === 0 ? State.rootLeaf(state) : state
+}
+
+const whole = (flat: Flat, values: ReadonlyArray<unknown>): unknown => {
+  const { table } = flat.graphdef.layout
+  return part(values, { positions: values.map((_, i) => i), table })
+}
+
+const splitAll = (self: unknown, filters: ReadonlyArray<Filter>): ReadonlyArray<unknown> => {
+  const flat = traverse(self)
+  const values = snapshot(flat)
+  if (filters.length === 0) return [flat.graphdef, whole(flat, values)]
+  const { table } = flat.graphdef.layout
+  const assignment = assign(table, filters, (i) => values[i])
+  checkCovered(table, filters, assignment)
+  return [flat.graphdef, ...assignment.groups.map((group) => part(values, group))]
+}
+
+/** The type of `split`. */
+export interface Split {
+  <A, const Fs extends ReadonlyArray<Filter>>(
+    self: A & Check<KindsOf<NoInfer<A>>, NoInfer<Fs>>,
+    ...filters: Fs
+  ): Effect.Effect<[GraphDef<A>, ...SplitStates<A, KindsOf<A>, Fs>], FilterError>
+}
+
+/** The type of `splitWith`. */
+export interface SplitWith {
+  <const Fs extends ReadonlyArray<Filter>>(...filters: Fs): <A>(
+    self: A & Check<KindsOf<NoInfer<A>>, NoInfer<Fs>>
+  ) => Effect.Effect<[GraphDef<A>, ...SplitStates<A, KindsOf<A>, Fs>], FilterError>
+}
+
+/** The signature is the contract: that a body keeps it, TypeScript could only check by computing the types of all models. */
+const bySignature = <F>(body: (...args: ReadonlyArray<never>) => unknown): F => body as F
+
+/**
+ * A model as its structure and one State for each filter; one State of everything without filters. The first filter that
+ * covers a Variable gets it, and every Variable must be covered: the compiler names a kind that is not. Fails with a
+ * `FilterError` where the compiler cannot tell.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const split = bySignature<Split>((self: unknown, ...filters: ReadonlyArray<Filter>) =>
+  attempt(isFilterError, () => splitAll(self, filters))
+)
+
+/**
+ * `split` for pipes: `model.pipe(splitWith(Param, rest))`.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const splitWith = bySignature<SplitWith>((...filters: ReadonlyArray<Filter>) => (self: unknown) =>
+  attempt(isFilterError, () => splitAll(self, filters))
+)
+
+/**
+ * The State of a model, or one for each of several filters. Filters need not cover everything; what they leave out is left out.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const state: <A, const Fs extends ReadonlyArray<Filter>>(
+  self: A,
+  ...filters: Fs
+) => Effect.Effect<SelectedStates<A, KindsOf<A>, Fs>, FilterError> = (
+  self: unknown,
+  ...filters: ReadonlyArray<Filter>
+): Effect.Effect<never, FilterError> =>
+  attempt(isFilterError, () => {
+    const flat = traverse(self)
+    return select(flat, snapshot(flat), filters) as never
+  })
+
+const select = (flat: Flat, values: ReadonlyArray<unknown>, filters: ReadonlyArray<Filter>): unknown => {
+  if (filters.length === 0) return whole(flat, values)
+  const { groups } = assign(flat.graphdef.layout.table, filters, (i) => values[i])
+  return groups.length === 1 ? part(values, groups[0]) : groups.map((group) => part(values, group))
+}
+
+/**
+ * As `state`, with the live Variables themselves as leaves: writing one writes the model's.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const variables = (
+  self: unknown,
+  ...filters: ReadonlyArray<Filter>
+): Effect.Effect<State.State<Variable>, FilterError> =>
+  attempt(isFilterError, () => {
+    const flat = traverse(self)
+    const values = flat.leaves.map((leaf) => leaf._tag === "Variable" ? leaf.variable : leaf.tensor)
+    const { table } = flat.graphdef.layout
+    const live = State.fromTable<Variable>(table, values)
+    if (filters.length === 0) return live
+    const positions = assign(table, filters, (i) => values[i]).groups.flatMap((group) => group.positions)
+    const chosen = new Set(positions)
+    return State.pick(live, (_, i) => chosen.has(i))
+  })
+
+/** The structure of a model. */
+export const graphdef = <A>(self: A): Effect.Effect<GraphDef<A>> =>
+  Effect.sync(() => traverse(self).graphdef as GraphDef<A>)
+
+const isMergeError = (u: unknown): u is StructureError | AliasError =>
+  u instanceof StructureError || u instanceof AliasError
+
+const checkMisfits = (operation: string, gathered: Gathered, hint: string): void => {
+  if (gathered.misfits.length > 0) throw new StructureError({ operation, misfits: gathered.misfits, hint })
+}
+
+/**
+ * A new model of a structure and States that together have all its leaves: the inverse of `split`. Takes States, and nested
+ * plain objects of arrays. Live Variables (`variables`) become part of the new model, everything else gets new ones, which
+ * belong to the current trace. Fails with a `StructureError` that lists every missing and every unknown path.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const merge = <A>(
+  self: GraphDef<A>,
+  ...states: ReadonlyArray<StateLike>
+): Effect.Effect<A, StructureError | AliasError> =>
+  attempt(isMergeError, () => {
+    const gathered = gather("merge", self, states)
+    requireAll(gathered, self)
+    checkMisfits("merge", gathered, "give exactly the leaves of the GraphDef, in one or several States")
+    const definition = gathered.metadata.size === 0 ? self : withMetadata(self, gathered.metadata)
+    return build(definition, gathered.values, { owner: currentUnsafe() }).value as A
+  })
+
+/** The structure with other metadata at some leaves. */
+const withMetadata = <A>(self: GraphDef<A>, metadata: Gathered["metadata"]): GraphDef<A> => {
+  let leaf = 0
+  return fromEntries(self.entries.map((e) => {
+    if (e._tag !== "Variable" && e._tag !== "Array") return e
+    const own = metadata.get(leaf++)
+    return own === undefined || e._tag === "Array" ? e : { ...e, metadata: own }
+  }))
+}
+
+/** What `update` may fail with. */
+export type UpdateError = StructureError | AliasError | ImmutableVariableError | TraceError
+
+const isUpdateError = (u: unknown): u is UpdateError =>
+  isMergeError(u) || u instanceof ImmutableVariableError || u instanceof TraceError
+
+/**
+ * Writes States into a model, in place; what they leave out stays. Takes States, snapshots, and nested plain objects of arrays.
+ * Arrays must have the shapes and dtypes that are there. Fails with a `StructureError` that lists everything that does not fit,
+ * and then nothing is written.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const update = (self: unknown, ...states: ReadonlyArray<StateLike>): Effect.Effect<void, UpdateError> =>
+  attempt(isUpdateError, () => {
+    const flat = traverse(self)
+    const gathered = gather("update", flat.graphdef, states)
+    const trace = currentUnsafe()
+    const targets: Array<Variable> = []
+    const values: Array<unknown> = []
+    let arrays = false
+    for (let i = 0; i < flat.leaves.length; i++) {
+      const given = gathered.values[i]
+      if (given === missing) continue
+      const leaf = flat.leaves[i]
+      const value = isVariable(given) ? cellOf(given).raw : given
+      if (leaf._tag === "Array") {
+        if (value === leaf.tensor) continue
+        arrays = true
+        if (!fits(leaf.tensor, value)) misfit(gathered, flat, i, leaf.tensor, value)
+        else if (!flat.graphdef.layout.owned[i]) misfit(gathered, flat, i, "an array below a Module", value)
+        continue
+      }
+      const cell = cellOf(leaf.variable)
+      const before = trace === undefined ? cell.raw : trace.read(cell)
+      if (before === value) continue
+      if (!cell.mutable) throw new ImmutableVariableError({ kind: cell.kind })
+      if (!fits(before, value)) misfit(gathered, flat, i, before, value)
+      targets.push(leaf.variable)
+      values.push(value)
+    }
+    checkMisfits("update", gathered, "nothing was written")
+    writeMetadata(flat, gathered)
+    if (arrays) writeArrays(flat, gathered)
+    writeAll(targets, values)
+  })
+
+const misfit = (gathered: Gathered, flat: Flat, leaf: number, before: unknown, value: unknown): void => {
+  gathered.misfits.push({
+    path: flat.leaves[leaf].path,
+    expected: typeof before === "string" ? before : describe(before),
+    found: describe(value)
+  })
+}
+
+/** Metadata that came with snapshots is added to the Variables'. */
+const writeMetadata = (flat: Flat, gathered: Gathered): void => {
+  for (const [i, metadata] of gathered.metadata) {
+    const leaf = flat.leaves[i]
+    if (leaf._tag !== "Variable") continue
+    const cell = cellOf(leaf.variable)
+    const merged = { ...cell.metadata, ...metadata }
+    if (Equal.equals(merged, cell.metadata)) continue
+    checkOwner("update", cell.owner, "metadata of a Variable")
+    cell.metadata = merged
+  }
+}
+
+/** Bare arrays are fields, so new ones are a change of structure. */
+const writeArrays = (flat: Flat, gathered: Gathered): void => {
+  const same: Any = fromEntries(
+    flat.graphdef.entries.map((e) =>
+      e._tag === "Variable" || (e._tag === "Node" && e.index >= 0) ? { ...e, outerIndex: e.index } : e
+    )
+  )
+  const values = gathered.values.map((v, i) => flat.leaves[i]._tag === "Array" && v !== missing ? v : undefined)
+  build(same, values, { owner: currentUnsafe(), outer: flat.objects, guard: (node) => checkNode("update", node) })
+}
+
+/**
+ * A copy of a model: new nodes and new Variables of the same arrays, shared and cyclic as the original.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const clone = <A>(self: A): Effect.Effect<A> => copy(self, undefined)
+
+const copy = <A>(self: A, mutable: boolean | undefined): Effect.Effect<A> =>
+  Effect.sync(() => {
+    const flat = traverse(self)
+    return build(flat.graphdef, snapshot(flat), {
+      owner: currentUnsafe(),
+      ...mutable === undefined ? {} : { define: (entry) => ({ ...entry, mutable }) }
+    }).value as A
+  })
+
+/**
+ * A copy of a model whose Variables are read-only.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const immutable = <A>(self: A): Effect.Effect<A> => copy(self, false)
+
+/**
+ * A copy of a model whose Variables can be written.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const mutable = <A>(self: A): Effect.Effect<A> => copy(self, true)
+
+/** The States of a model's type: what `state` gives without filters. */
+export type { StateOf }
