@@ -25,9 +25,14 @@ import { absolute } from "./elementwise.ts"
 import { logicalAnd, where as whereOf } from "./logic.ts"
 import { cast, constant, filled, inexact, toBool } from "./promotion.ts"
 
+/** What keeps an array from being taken for its own options, since it has a dtype as they do. */
+interface NoArray {
+  readonly aval?: never
+}
+
 /** A function of an array with options O, for which bare axes may stand in. */
 export interface Reduction<O> {
-  (options?: O | Axes): (x: Tensor) => Tensor
+  (options?: (O & NoArray) | Axes): (x: Tensor) => Tensor
   (x: Tensor, options?: O | Axes): Tensor
 }
 
@@ -233,7 +238,7 @@ export const ptp: Reduction<ExtremeOptions<Tensor>> = reduction((x, options) =>
 
 /** A function of an array along one axis, for which a bare axis may stand in. */
 export interface AlongAxis<O> {
-  (options?: O | number | null): (x: Tensor) => Tensor
+  (options?: (O & NoArray) | number | null): (x: Tensor) => Tensor
   (x: Tensor, options?: O | number | null): Tensor
 }
 
