@@ -189,27 +189,37 @@ export const hypot: Binary = binary((x, y) => {
   return where(lax.or(lax.eq(a, infinity), lax.eq(b, infinity)), infinity, length)
 })
 
+/**
+ * The larger of two, and what it is larger by, negated: max(a, b) and -|a - b|. Written as choices, so that where both are equal
+ * all derivatives of a function of the two are those of one formula; the derivative of |x| at 0 is 0 and would not do.
+ */
+const largerAndGap = (
+  a: Tensor,
+  b: Tensor
+): { readonly larger: Tensor; readonly gap: Tensor; readonly difference: Tensor } => {
+  const difference = lax.sub(a, b)
+  const isFirst = lax.ge(difference, filled(difference, 0))
+  return {
+    larger: lax.selectN(isFirst, b, a),
+    gap: lax.selectN(isFirst, difference, lax.neg(difference)),
+    difference
+  }
+}
+
 /** log(eˣ + eʸ), without overflow. */
 export const logaddexp: Binary = binary((x, y) => {
   const [a, b] = inexactPair("logaddexp", x, y)
-  const difference = lax.sub(a, b)
+  const { difference, gap, larger } = largerAndGap(a, b)
   // Equal infinities have no difference: their sum is the answer then.
-  return where(
-    lax.ne(difference, difference),
-    lax.add(a, b),
-    lax.add(lax.max(a, b), lax.log1p(lax.exp(lax.neg(lax.abs(difference)))))
-  )
+  return where(lax.ne(difference, difference), lax.add(a, b), lax.add(larger, lax.log1p(lax.exp(gap))))
 })
 
 /** log₂(2ˣ + 2ʸ), without overflow. */
 export const logaddexp2: Binary = binary((x, y) => {
   const [a, b] = inexactPair("logaddexp2", x, y)
-  const difference = lax.sub(a, b)
-  return where(
-    lax.ne(difference, difference),
-    lax.add(a, b),
-    lax.add(lax.max(a, b), lax.div(lax.log1p(lax.exp2(lax.neg(lax.abs(difference)))), filled(a, Math.LN2)))
-  )
+  const { difference, gap, larger } = largerAndGap(a, b)
+  const more = lax.div(lax.log1p(lax.exp2(gap)), filled(a, Math.LN2))
+  return where(lax.ne(difference, difference), lax.add(a, b), lax.add(larger, more))
 })
 
 /** |x| with the sign of y. */
