@@ -43,8 +43,8 @@ export interface Walk {
   readonly outer: ReadonlyMap<object, number> | undefined
   readonly guards: Guards
   guarded: boolean
-  /** The tree nodes around the current place, to find one that holds itself. */
-  readonly around: Set<object>
+  /** The tree nodes around the current place, up to the next graph node, to find one that holds itself. */
+  around: Set<object>
 }
 
 /** @internal A traversal that begins; `objects` have been numbered by earlier ones. */
@@ -112,7 +112,10 @@ const visitGraphNode = (w: Walk, node: object, sort: GraphSort, path: Path): voi
     w.guards.versions.push(sort.version(node))
     w.guards.readVersion.push(sort.version)
   }
+  const around = w.around
+  w.around = new Set()
   children(w, node, sort, path, index, true)
+  w.around = around
 }
 
 const visitTree = (w: Walk, node: object, sort: Sort, path: Path, within: boolean): void => {
