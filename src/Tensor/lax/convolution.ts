@@ -45,7 +45,9 @@ export const convGeneralDilated = (x: Tensor, y: Tensor, params: ConvParams): Te
     throw new ShapeError({
       operation: "conv_general_dilated",
       expected,
-      found: `input ${ShapedArray.format(x.aval)}, kernel ${ShapedArray.format(y.aval)}, groups ${groups}, batch groups ${batchGroups}`,
+      found: `input ${ShapedArray.format(x.aval)}, kernel ${
+        ShapedArray.format(y.aval)
+      }, groups ${groups}, batch groups ${batchGroups}`,
       hint
     })
   }

@@ -112,7 +112,12 @@ const checkIndices = (operation: string, indices: Tensor, components: number): v
     })
   }
   if (indices.dtype !== "int32" && indices.dtype !== "uint32") {
-    throw new DTypeError({ operation, expected: "int32 or uint32 indices", found: indices.dtype, hint: "convert with astype" })
+    throw new DTypeError({
+      operation,
+      expected: "int32 or uint32 indices",
+      found: indices.dtype,
+      hint: "convert with astype"
+    })
   }
 }
 
@@ -142,29 +147,30 @@ export const gather = (x: Tensor, indices: Tensor, params: GatherParams): Tensor
   return bind("gather", params, [x, indices], [ShapedArray.withShape(x.aval, gatherShape(indices.shape, params))])[0]
 }
 
-const scatterOf = (primitive: "scatter" | "scatter_add" | "scatter_mul" | "scatter_min" | "scatter_max") =>
-(x: Tensor, indices: Tensor, updates: Tensor, params: ScatterParams): Tensor => {
-  const d = params.dimension_numbers
-  checkIndices(primitive, indices, d.scatter_dims_to_operand_dims.length)
-  if (updates.dtype !== x.dtype) {
-    throw new DTypeError({
-      operation: primitive,
-      expected: `updates of dtype ${x.dtype}`,
-      found: updates.dtype,
-      hint: "convert with astype"
-    })
+const scatterOf =
+  (primitive: "scatter" | "scatter_add" | "scatter_mul" | "scatter_min" | "scatter_max") =>
+  (x: Tensor, indices: Tensor, updates: Tensor, params: ScatterParams): Tensor => {
+    const d = params.dimension_numbers
+    checkIndices(primitive, indices, d.scatter_dims_to_operand_dims.length)
+    if (updates.dtype !== x.dtype) {
+      throw new DTypeError({
+        operation: primitive,
+        expected: `updates of dtype ${x.dtype}`,
+        found: updates.dtype,
+        hint: "convert with astype"
+      })
+    }
+    const batch = updates.shape.filter((_, i) => !d.update_window_dims.includes(i))
+    if (!Shape.equals(batch, indices.shape.slice(0, -1))) {
+      throw new ShapeError({
+        operation: primitive,
+        expected: `updates with batch sizes ${Shape.format(indices.shape.slice(0, -1))}`,
+        found: ShapedArray.format(updates.aval),
+        hint: "updates have one slice for every index vector"
+      })
+    }
+    return bind(primitive, params, [x, indices, updates], [x.aval])[0]
   }
-  const batch = updates.shape.filter((_, i) => !d.update_window_dims.includes(i))
-  if (!Shape.equals(batch, indices.shape.slice(0, -1))) {
-    throw new ShapeError({
-      operation: primitive,
-      expected: `updates with batch sizes ${Shape.format(indices.shape.slice(0, -1))}`,
-      found: ShapedArray.format(updates.aval),
-      hint: "updates have one slice for every index vector"
-    })
-  }
-  return bind(primitive, params, [x, indices, updates], [x.aval])[0]
-}
 
 /** The operand with slices replaced at index vectors. With equal index vectors the last one wins. */
 export const scatter = scatterOf("scatter")

@@ -65,7 +65,12 @@ export const broadcastTo = (x: Tensor, shape: Shape.Shape): Tensor =>
 /** The same elements, row-major, in another shape of the same size. */
 export const reshape = (x: Tensor, shape: Shape.Shape): Tensor => {
   if (Shape.size(Shape.check("reshape", shape)) !== x.size) {
-    fail("reshape", `a shape of ${x.size} elements`, `${ShapedArray.format(x.aval)} to ${Shape.format(shape)}`, "sizes must multiply to the same number")
+    fail(
+      "reshape",
+      `a shape of ${x.size} elements`,
+      `${ShapedArray.format(x.aval)} to ${Shape.format(shape)}`,
+      "sizes must multiply to the same number"
+    )
   }
   if (Shape.equals(x.shape, shape)) return x
   return bind("reshape", { new_sizes: shape }, [x], [ShapedArray.withShape(x.aval, shape)])[0]
@@ -121,7 +126,12 @@ export const concatenate = (xs: ReadonlyArray<Tensor>, dimension: number): Tenso
   const at = Shape.axis("concatenate", dimension, xs[0].ndim)
   const rest = (x: Tensor) => Shape.without(x.shape, [at])
   if (!xs.every((x) => x.ndim === xs[0].ndim && Shape.equals(rest(x), rest(xs[0])))) {
-    fail("concatenate", `equal sizes but along axis ${at}`, xs.map((x) => ShapedArray.format(x.aval)).join(", "), "pad or reshape first")
+    fail(
+      "concatenate",
+      `equal sizes but along axis ${at}`,
+      xs.map((x) => ShapedArray.format(x.aval)).join(", "),
+      "pad or reshape first"
+    )
   }
   if (!xs.every((x) => x.dtype === xs[0].dtype)) {
     throw new DTypeError({
@@ -150,7 +160,12 @@ export const pad = (x: Tensor, value: Tensor, config: ReadonlyArray<PaddingConfi
   }
   const shape = x.shape.map((d, i) => d + Math.max(0, d - 1) * config[i][2] + config[i][0] + config[i][1])
   if (shape.some((d) => d < 0)) {
-    fail("pad", "crops no larger than the axis", `${ShapedArray.format(x.aval)} and ${JSON.stringify(config)}`, "negative padding crops")
+    fail(
+      "pad",
+      "crops no larger than the axis",
+      `${ShapedArray.format(x.aval)} and ${JSON.stringify(config)}`,
+      "negative padding crops"
+    )
   }
   if (config.every(([low, high, interior]) => low === 0 && high === 0 && interior === 0)) return x
   return bind("pad", { padding_config: config }, [x, value], [ShapedArray.withShape(x.aval, shape)])[0]
@@ -165,7 +180,12 @@ export const rev = (x: Tensor, dimensions: ReadonlyArray<number>): Tensor => {
 /** 0, 1, 2, … along `dimension`, constant along the others. */
 export const iota = (dtype: DType.DType, shape: Shape.Shape, dimension: number): Tensor => {
   if (dtype === "bool") {
-    throw new DTypeError({ operation: "iota", expected: "a numeric dtype", found: dtype, hint: "compare an iota instead" })
+    throw new DTypeError({
+      operation: "iota",
+      expected: "a numeric dtype",
+      found: dtype,
+      hint: "compare an iota instead"
+    })
   }
   const at = Shape.axis("iota", dimension, Shape.check("iota", shape).length)
   return bind("iota", { dtype, shape, dimension: at }, [], [ShapedArray.make(shape, dtype)])[0]

@@ -66,11 +66,12 @@ const check = (operation: string, x: Tensor, p: WindowParams): void => {
   }
 }
 
-const reduceWindow = (primitive: "reduce_window_sum" | "reduce_window_max" | "reduce_window_min") =>
-(x: Tensor, params: WindowParams): Tensor => {
-  check(primitive, x, params)
-  return bind(primitive, params, [x], [ShapedArray.withShape(x.aval, windowShape(x.shape, params))])[0]
-}
+const reduceWindow =
+  (primitive: "reduce_window_sum" | "reduce_window_max" | "reduce_window_min") =>
+  (x: Tensor, params: WindowParams): Tensor => {
+    check(primitive, x, params)
+    return bind(primitive, params, [x], [ShapedArray.withShape(x.aval, windowShape(x.shape, params))])[0]
+  }
 
 /** The sum of every window; padding counts as 0. */
 export const reduceWindowSum = reduceWindow("reduce_window_sum")
