@@ -1,6 +1,6 @@
 /**
  * Rules of the elementwise primitives. A derivative is stated as the factor by which the tangent is multiplied, so that
- * what is kept for a backward pass is the factor alone. At kinks and ties the values are JAX's: `abs` has 0 at 0, `max` gives
+ * what is kept for a backward pass is the factor alone. At kinks and ties the values are JAX's: `abs` has 1 at 0, `max` gives
  * half to each of two equals, `clamp` nothing at its bounds.
  */
 import * as DType from "../../Tensor/DType.ts"
@@ -133,7 +133,7 @@ const transposeSelect = (
 export const elementwise: RuleTable<keyof Params> = {
   neg: linear(lax.neg, lax.neg),
   sign: unary(lax.sign, null),
-  abs: unary(lax.abs, (x) => lax.sign(x)),
+  abs: unary(lax.abs, (x) => lax.selectN(lax.ge(x, zerosLike(x)), fullLike(x, -1), fullLike(x, 1))),
   floor: unary(lax.floor, null),
   ceil: unary(lax.ceil, null),
   round: unary(lax.round, null),

@@ -93,9 +93,11 @@ const logAddExp: Combine = (a, b) => {
   // Equal infinities have no difference.
   const infinite = lax.and(lax.eq(a.value, b.value), lax.not(lax.isFinite(a.value)))
   const difference = where(infinite, zerosLike(a.value), lax.sub(a.value, b.value))
-  const correction = lax.log1p(lax.exp(lax.neg(lax.abs(difference))))
+  // The larger, and the gap to it, as choices: |x| and max have no second derivatives at ties that would do.
+  const isFirst = lax.ge(difference, zerosLike(difference))
+  const gap = where(isFirst, lax.neg(difference), difference)
   return {
-    value: lax.add(lax.max(a.value, b.value), correction),
+    value: lax.add(where(isFirst, a.value, b.value), lax.log1p(lax.exp(gap))),
     tangent: lax.add(
       lax.mul(a.tangent, lax.logistic(difference)),
       lax.mul(b.tangent, lax.logistic(lax.neg(difference)))
