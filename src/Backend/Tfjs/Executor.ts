@@ -11,7 +11,7 @@ import * as ShapedArray from "../../Tensor/ShapedArray.ts"
 import type { Storage } from "../../Tensor/Storage.ts"
 import type { BackendError } from "../Backend.ts"
 import type { Data, Device } from "./Device.ts"
-import type { Schedule, Step } from "./schedule.ts"
+import { isPlain, type PlainStep, type Schedule, type Step } from "./schedule.ts"
 
 /** A run: yields what it must read, returns its outputs. */
 type Running<D extends Data, A> = Generator<D, A, TypedArray>
@@ -130,43 +130,41 @@ export class Executor<D extends Data> {
    * From handles to handles. The caller keeps the handles of inputs that are not `owned`, and must keep them until the run
    * is over; those that are, the run disposes of. Outputs are the caller's.
    */
-  *#run(
-    schedule: Schedule<D>,
-    inputs: ReadonlyArray<D>,
-    owned: ReadonlyArray<boolean>
-  ): Running<D, ReadonlyArray<D>> {
-    const device = this.#device
-    const slots = Array.from<D | undefined>({ length: schedule.slots })
-    // Slots below this are inputs; a borrowed one is forgotten, not disposed of.
-    const count = inputs.length
-    const clear = (slot: number): void => {
-      const d = slots[slot]
-      slots[slot] = undefined
-      if (d !== undefined && (slot >= count || owned[slot] === true)) device.dispose(d)
-    }
-    const outputs: Array<D> = []
-    let done = false
-    for (let i = 0; i < count; i++) slots[i] = inputs[i]
+  *#run(schedule: Schedule<D>, inputs: ReadonlyArray<D>, owned: ReadonlyArray<boolean>): Running<D, ReadonlyArray<D>> {
+    if (schedule.straight) return this.#straight(schedule, inputs, owned)
+    const frame = new Frame(this.#device, schedule, inputs, owned)
     try {
-      for (const slot of schedule.unused) clear(slot)
       for (const step of schedule.steps) {
-        const given = step.inputs.map((slot) => at(slots, slot))
-        const made = step._tag === "Kernel" ? this.#kernel(step, given) : yield* this.#control(step, given)
-        for (let i = 0; i < made.length; i++) slots[step.outputs[i]] = made[i]
-        for (const slot of step.free) clear(slot)
+        const given = frame.given(step)
+        frame.write(step, isPlain(step) ? this.#plain(step, given) : yield* this.#control(step, given))
       }
-      for (const { aval, slot } of schedule.outputs) outputs.push(device.alias(at(slots, slot), aval))
-      done = true
-      return outputs
+      return frame.outputs()
     } finally {
-      for (let slot = 0; slot < slots.length; slot++) clear(slot)
-      if (!done) { for (const d of outputs) device.dispose(d) }
+      frame.clearAll()
     }
   }
 
-  #kernel(step: StepOf<D, "Kernel">, given: ReadonlyArray<D>): ReadonlyArray<D> {
-    this.#counter.kernels++
-    return step.run(given)
+  /** As `#run`, for a Schedule without control flow. */
+  #straight(schedule: Schedule<D>, inputs: ReadonlyArray<D>, owned: ReadonlyArray<boolean>): ReadonlyArray<D> {
+    const frame = new Frame(this.#device, schedule, inputs, owned)
+    try {
+      for (const step of schedule.steps) if (isPlain(step)) frame.write(step, this.#plain(step, frame.given(step)))
+      return frame.outputs()
+    } finally {
+      frame.clearAll()
+    }
+  }
+
+  #plain(step: PlainStep<D>, given: ReadonlyArray<D>): ReadonlyArray<D> {
+    switch (step._tag) {
+      case "Kernel":
+        this.#counter.kernels++
+        return step.run(given)
+      case "Constant":
+        return [this.#device.constant(step.value, step.aval)]
+      case "Alias":
+        return [this.#device.alias(given[0], step.aval)]
+    }
   }
 
   *#control(
@@ -265,9 +263,59 @@ export class Executor<D extends Data> {
   }
 }
 
-/** The handle in a slot. */
-const at = <D>(slots: ReadonlyArray<D | undefined>, slot: number): D => {
-  const d = slots[slot]
-  if (d === undefined) throw new Error("a Schedule reads a slot that is empty")
-  return d
+/** The slots of one run. Slots below the number of inputs are inputs; a borrowed one is forgotten, not disposed of. */
+class Frame<D extends Data> {
+  readonly #device: Device<D>
+  readonly #schedule: Schedule<D>
+  readonly #owned: ReadonlyArray<boolean>
+  readonly #count: number
+  readonly #slots: Array<D | undefined>
+
+  constructor(device: Device<D>, schedule: Schedule<D>, inputs: ReadonlyArray<D>, owned: ReadonlyArray<boolean>) {
+    this.#device = device
+    this.#schedule = schedule
+    this.#owned = owned
+    this.#count = inputs.length
+    this.#slots = [...inputs]
+    for (const slot of schedule.unused) this.#clear(slot)
+  }
+
+  #clear(slot: number): void {
+    const d = this.#slots[slot]
+    if (d === undefined) return
+    this.#slots[slot] = undefined
+    if (slot >= this.#count || this.#owned[slot] === true) this.#device.dispose(d)
+  }
+
+  #at(slot: number): D {
+    const d = this.#slots[slot]
+    if (d === undefined) throw new Error("a Schedule reads a slot that is empty")
+    return d
+  }
+
+  given(step: Step<D>): ReadonlyArray<D> {
+    return step.inputs.map((slot) => this.#at(slot))
+  }
+
+  /** Takes a step's results over, and frees what nobody reads after it. */
+  write(step: Step<D>, made: ReadonlyArray<D>): void {
+    for (let i = 0; i < made.length; i++) this.#slots[step.outputs[i]] = made[i]
+    for (const slot of step.free) this.#clear(slot)
+  }
+
+  /** Handles of their own on the outputs. */
+  outputs(): ReadonlyArray<D> {
+    const out: Array<D> = []
+    try {
+      for (const { aval, slot } of this.#schedule.outputs) out.push(this.#device.alias(this.#at(slot), aval))
+      return out
+    } catch (thrown) {
+      for (const d of out) this.#device.dispose(d)
+      throw thrown
+    }
+  }
+
+  clearAll(): void {
+    for (let slot = 0; slot < this.#slots.length; slot++) this.#clear(slot)
+  }
 }

@@ -33,11 +33,19 @@ export type Step<D extends Data> =
     | { readonly _tag: "Callback"; readonly callback: (values: ReadonlyArray<HostArray>) => void }
   )
 
+/** A step that needs no value on the host and has no other Schedule in it. */
+export type PlainStep<D extends Data> = Extract<Step<D>, { readonly _tag: "Kernel" | "Constant" | "Alias" }>
+
+/** Is it such a step? */
+export const isPlain = <D extends Data>(step: Step<D>): step is PlainStep<D> =>
+  step._tag === "Kernel" || step._tag === "Constant" || step._tag === "Alias"
+
 /** A Program made ready. Its inputs are the first slots. */
 export interface Schedule<D extends Data> {
-  readonly slots: number
   readonly inputs: ReadonlyArray<ShapedArray>
   readonly steps: ReadonlyArray<Step<D>>
+  /** Are all steps plain? */
+  readonly straight: boolean
   /** Slots of the outputs, with their abstract values. */
   readonly outputs: ReadonlyArray<{ readonly slot: number; readonly aval: ShapedArray }>
   /** Inputs that no step reads last (unused ones): freed at once when they are the run's own. */
@@ -190,10 +198,11 @@ export const schedule = <D extends Data>(program: Program, device: Device<D>): S
   const inputs = program.inputs.map(() => writer.slot())
   const outputs = writer.program(program, inputs)
   const read = new Set([...outputs, ...writer.steps.flatMap((s) => s.inputs)])
+  const steps = withLiveness(writer.steps, outputs)
   return {
-    slots: writer.slots,
     inputs: program.inputs.map((v) => v.aval),
-    steps: withLiveness(writer.steps, outputs),
+    steps,
+    straight: steps.every(isPlain),
     outputs: outputs.map((slot, i) => ({ slot, aval: program.outputs[i].aval })),
     unused: inputs.filter((slot) => !read.has(slot))
   }
