@@ -14,7 +14,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import { isTensorError, type TensorError, TraceError, TracerLeakError } from "../Tensor/errors.ts"
+import { TraceError, TracerLeakError } from "../Tensor/errors.ts"
 import * as Lax from "../Tensor/lax/index.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import { argument, literal, type Node, type Tensor, type TraceScope, traceScope } from "../Tensor/Tensor.ts"
@@ -212,26 +212,31 @@ export const readCell = (cell: Cell): unknown => {
 }
 
 /**
- * Runs a function's Effect inside a trace, at once: a trace cannot wait. Errors that array operations throw become
- * failures, and so does asynchronous work (`TraceError`). The trace is finished afterwards, whatever happened.
+ * Runs a function's Effect inside a trace, at once: a trace cannot wait. Errors that are thrown and that `refine` knows
+ * become failures, and so does asynchronous work (`TraceError`). The trace is finished afterwards, whatever happened.
  */
-export const runTraced = <A, E, R, B>(
+export const runTraced = <A, E, R, B, E2>(
   trace: Trace,
   effect: Effect.Effect<A, E, R>,
+  refine: (thrown: unknown) => thrown is E2,
   finish: (value: A) => B
-): Effect.Effect<B, E | TensorError, R> =>
+): Effect.Effect<B, E | E2 | TraceError, R> =>
   Effect.contextWith((context: Context.Context<R>) => {
     const exit = Effect.runSyncExitWith(Context.add(context, CurrentTrace, trace))(
       Effect.map(Effect.suspend(() => effect), finish)
     )
     trace.scope.finished = true
-    return Exit.isSuccess(exit) ? Effect.succeed(exit.value) : Effect.failCause(tracedCause(trace, exit.cause))
+    return Exit.isSuccess(exit) ? Effect.succeed(exit.value) : Effect.failCause(tracedCause(trace, exit.cause, refine))
   })
 
-const tracedCause = <E>(trace: Trace, cause: Cause.Cause<E>): Cause.Cause<E | TensorError> => {
+const tracedCause = <E, E2>(
+  trace: Trace,
+  cause: Cause.Cause<E>,
+  refine: (thrown: unknown) => thrown is E2
+): Cause.Cause<E | E2 | TraceError> => {
   for (const reason of cause.reasons) {
     if (!Cause.isDieReason(reason)) continue
-    if (isTensorError(reason.defect)) return Cause.fail(reason.defect)
+    if (refine(reason.defect)) return Cause.fail(reason.defect)
     if (Cause.isAsyncFiberError(reason.defect)) {
       return Cause.fail(
         new TraceError({

@@ -198,8 +198,8 @@ const elements = (shape: Shape.Shape, dtype: DType.DType, at: (offset: number) =
 
 const tuple = (shape: Shape.Shape): string => shape.length === 1 ? `(${shape[0]},)` : `(${shape.join(", ")})`
 
-/** What stands before the dtype: elements, or the shape. */
-const body = (x: Tensor): string => {
+/** The elements alone, as `Debug.print` shows them; the shape where they are not in host memory. */
+export const formatElements = (x: Tensor): string => {
   const { shape, source } = x
   const unknown = `shape=${tuple(shape)}`
   if (x.size === 0) return `[], ${unknown}`
@@ -216,7 +216,7 @@ const body = (x: Tensor): string => {
  */
 export const format = (x: Tensor): string => {
   if (x.source._tag === "Argument") return `Traced<${ShapedArray.format(x.aval)}>`
-  const text = body(x)
+  const text = formatElements(x)
   const dtype = `dtype=${x.dtype}${x.weakType ? ", weak_type=True" : ""})`
   const start = prefix + text
   const last = text.length - text.lastIndexOf("\n") + 1

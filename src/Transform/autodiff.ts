@@ -17,9 +17,10 @@ import { type DTypeError, ShapeError, TraceError } from "../Tensor/errors.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import type { Tensor } from "../Tensor/Tensor.ts"
 import * as Tree from "../Tensor/Tree.ts"
+import type { TransformError } from "./attempt.ts"
 import { checkFloats, checkScalar, forward, ones, reverse } from "./derivatives.ts"
 import { type Call, call, type SplitArguments, splitArguments } from "./lift.ts"
-import type { Check, Traceable, TransformError } from "./types.ts"
+import type { Check, Traceable } from "./types.ts"
 
 /** With respect to what a function is differentiated. */
 export interface GradOptions<N extends number | ReadonlyArray<number> = 0, F = typeof Param> {
@@ -34,7 +35,8 @@ export type Gradient<T, F> = T extends Module ? StateOf<T, Covered<KindsOf<T>, F
 
 /** The derivative with respect to one argument, or a tuple of them. */
 export type Gradients<Args extends ReadonlyArray<unknown>, N, F> = N extends number ? Gradient<Args[N], F>
-  : N extends ReadonlyArray<number> ? { readonly [I in keyof N]: N[I] extends keyof Args ? Gradient<Args[N[I]], F> : never }
+  : N extends ReadonlyArray<number> ?
+    { readonly [I in keyof N]: N[I] extends keyof Args ? Gradient<Args[N[I]], F> : never }
   : never
 
 /** One argument to differentiate: its active slots, and what puts their cotangents together. */
@@ -145,14 +147,13 @@ export type Grad<Args extends ReadonlyArray<unknown>, E, R, N, F> = (
  *
  * Fails with what f fails with; with `ShapeError` if the value is no scalar, with `DTypeError` if something selected is no float.
  *
- * @example
- * ```ts
+ * ```ts import.meta.vitest
  * import { Effect } from "effect"
  * import * as nnx from "linum"
  * import * as Cpu from "linum/backend/tfjs-cpu"
  *
- * const cubes = (x: nnx.Tensor) => Effect.succeed(x.pow(3).sum())
- * const slope = Effect.flatMap(nnx.grad(cubes)(nnx.array([1, 2])), nnx.toNested)
+ * const cubes = (x: nnx.Tensor.Tensor) => Effect.succeed(x.pow(3).sum())
+ * const slope = Effect.flatMap(nnx.grad(cubes)(nnx.Tensor.array([1, 2])), nnx.Tensor.toNested)
  * console.log(await Effect.runPromise(slope.pipe(Effect.provide(Cpu.layer)))) // => [ 3, 12 ]
  * ```
  *

@@ -24,8 +24,9 @@ import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import type { Storage } from "../Tensor/Storage.ts"
 import * as Tensor from "../Tensor/Tensor.ts"
 import * as Tree from "../Tensor/Tree.ts"
+import type { TransformError } from "./attempt.ts"
 import { type Call, call, land, operands, rebuildPure, type SplitArguments, splitLeaves, writeThrough } from "./lift.ts"
-import type { Check, Traceable, TransformError } from "./types.ts"
+import type { Check, Traceable } from "./types.ts"
 
 /** A compiled function. */
 export interface Jitted<Args extends ReadonlyArray<unknown>, A, E> {
@@ -64,14 +65,13 @@ interface Entry {
  *
  * Fails with what the function and its checks fail with, with a `TensorError` if it cannot be traced, or a `BackendError` if it cannot run.
  *
- * @example
- * ```ts
+ * ```ts import.meta.vitest
  * import { Effect } from "effect"
  * import * as nnx from "linum"
  * import * as Cpu from "linum/backend/tfjs-cpu"
  *
- * const double = nnx.jit((x: nnx.Tensor) => Effect.succeed(x.mul(2)))
- * const program = Effect.flatMap(double(nnx.array([1, 2, 3])), nnx.toNested)
+ * const double = nnx.jit((x: nnx.Tensor.Tensor) => Effect.succeed(x.mul(2)))
+ * const program = Effect.flatMap(double(nnx.Tensor.array([1, 2, 3])), nnx.Tensor.toNested)
  * console.log(await Effect.runPromise(program.pipe(Effect.provide(Cpu.layer)))) // => [ 2, 4, 6 ]
  * ```
  *

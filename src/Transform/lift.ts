@@ -24,6 +24,7 @@ import { type TensorError, TraceError } from "../Tensor/errors.ts"
 import type { ShapedArray } from "../Tensor/ShapedArray.ts"
 import { isTensor, type Node, type Tensor } from "../Tensor/Tensor.ts"
 import * as Tree from "../Tensor/Tree.ts"
+import { isTracingError, type TracingError } from "./attempt.ts"
 import type { Traceable } from "./types.ts"
 
 /** One array-holding leaf of arguments or results: a Variable with the tree of its value, or a bare array. */
@@ -119,7 +120,7 @@ export const call = <Args extends ReadonlyArray<unknown>, A, E, R>(
   args: SplitArguments,
   parent: Trace | undefined,
   options: CallOptions
-): Effect.Effect<Call, E | TensorError, R> =>
+): Effect.Effect<Call, E | TracingError, R> =>
   Effect.suspend(() => {
     const trace = new Trace(options.transform, parent, { ownChecks: options.ownChecks ?? false })
     const aval = options.aval ?? ((_: number, outer: ShapedArray) => outer)
@@ -136,7 +137,7 @@ export const call = <Args extends ReadonlyArray<unknown>, A, E, R>(
     })
     const entries = args.leaves.map((l, i) => ({ ...l, value: values[i] }))
     // The inner value is what was split: a tuple of the arguments, with fresh objects.
-    return runTraced(trace, f(...(inner.value as Args)), (out): Call => {
+    return runTraced(trace, f(...(inner.value as Args)), isTracingError, (out): Call => {
       const after = UpdateContext.innerSplit([inner.value, out], inner.objects)
       const results = after.leaves.map((leaf): ResultLeaf => {
         const value = leaf._tag === "Variable" ? cellOf(leaf.variable).raw : leaf.tensor
@@ -309,3 +310,9 @@ export const flush = (
 
 /** The trace in which a transform is applied. */
 export const currentTrace: Effect.Effect<Trace | undefined> = CurrentTrace
+
+/** The slots of arguments: every array with the leaf that it belongs to. */
+export const slotsOf = (
+  args: SplitArguments
+): ReadonlyArray<{ readonly leaf: number; readonly path: string; readonly x: Tensor }> =>
+  args.leaves.flatMap((l, leaf) => l.arrays.map((x) => ({ leaf, path: l.leaf.path.join("/"), x })))

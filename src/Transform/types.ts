@@ -2,9 +2,8 @@
  * Types that all transforms share: what may be transformed, and what must not happen inside.
  */
 import type * as Effect from "effect/Effect"
-import type { Backend, BackendError } from "../Backend/Backend.ts"
+import type { Backend } from "../Backend/Backend.ts"
 import type { Rngs } from "../Ref/Rngs.ts"
-import type { TensorError } from "../Tensor/errors.ts"
 
 /** A function whose arguments and results are trees of arrays, Modules, Variables and static values. */
 export type Traceable<Args extends ReadonlyArray<unknown>, A, E, R> = (...args: Args) => Effect.Effect<A, E, R>
@@ -22,6 +21,3 @@ export interface ServiceInsideTrace<out Service> {
 /** Rejects functions that need other services. */
 export type Check<R> = [Exclude<R, TracedServices>] extends [never] ? unknown
   : ServiceInsideTrace<Exclude<R, TracedServices>>
-
-/** What a transform adds to the errors of its function. */
-export type TransformError = TensorError | BackendError

@@ -1,0 +1,168 @@
+/**
+ * What loops have in common: the state that one step hands to the next must keep its structure, shapes and dtypes.
+ */
+import { type Misfit, StructureError } from "../GraphDef/errors.ts"
+import * as GraphDef from "../GraphDef/GraphDef.ts"
+import * as ShapedArray from "../Tensor/ShapedArray.ts"
+import * as Tree from "../Tensor/Tree.ts"
+import type { Call, LeafArrays, ResultLeaf } from "./lift.ts"
+
+/** One output of a traced body that replaces an input in the next step. */
+export interface Handed {
+  /** The input, counted in all inputs of the body's Program. */
+  readonly input: number
+  /** The output, counted in all of its outputs. */
+  readonly output: number
+}
+
+/** Positions of the first input of each argument leaf, and of each closure slot, in a call's Program. */
+export const inputOffsets = (c: Call) => {
+  let at = c.discharged.captures.length
+  const state = c.discharged.reads.map((slot) => (at += slot.initial.leaves.length) - slot.initial.leaves.length)
+  const leaves = c.arguments.leaves.map((l) => (at += l.arrays.length) - l.arrays.length)
+  return { state, leaves }
+}
+
+/** Fails unless the loop leaves the structure of its arguments alone. */
+export const checkStable = (transform: string, c: Call): void => {
+  if (GraphDef.sameStructure(c.arguments.split.graphdef, c.graphdef, 1)) return
+  throw new StructureError({
+    operation: transform,
+    misfits: [{
+      path: [],
+      expected: `arguments that keep their structure:\n${String(c.arguments.split.graphdef)}`,
+      found: String(c.graphdef)
+    }],
+    hint: "every step runs the same Program: change the structure of a model before or after the loop"
+  })
+}
+
+const describe = (l: Pick<LeafArrays, "arrays">): string => l.arrays.map((x) => ShapedArray.format(x.aval)).join(", ")
+
+/** Do new arrays fit where old ones were? Weak types don't matter. */
+const fits = (before: LeafArrays, after: LeafArrays): boolean =>
+  Tree.sameStructure(before.structure, after.structure) &&
+  before.arrays.every((x, i) =>
+    ShapedArray.equals({ ...x.aval, weakType: false }, { ...after.arrays[i].aval, weakType: false })
+  )
+
+/**
+ * The Variables of arguments that the body changed and that `carried` says go from step to step. Throws a `StructureError` for those
+ * whose value changed its shape, dtype or structure.
+ */
+export const handedVariables = (
+  transform: string,
+  c: Call,
+  carried: (argument: number) => boolean
+): ReadonlyArray<Handed> => {
+  const { leaves } = inputOffsets(c)
+  const misfits: Array<Misfit> = []
+  let output = 0
+  const handed = c.results.flatMap((r): ReadonlyArray<Handed> => {
+    if (r.unchanged) return []
+    const first = output
+    output += r.arrays.length
+    if (r.argument === undefined || !carried(r.argument)) return []
+    const before = c.arguments.leaves[r.argument]
+    if (!fits(before, r)) {
+      misfits.push({ path: r.leaf.path.slice(1), expected: describe(before), found: describe(r) })
+      return []
+    }
+    const input = leaves[r.argument]
+    return r.arrays.map((_, i) => ({ input: input + i, output: first + i }))
+  })
+  fail(transform, misfits)
+  return handed
+}
+
+/** The same for state that the body writes through its closure. */
+export const handedState = (transform: string, c: Call): ReadonlyArray<Handed> => {
+  const { state } = inputOffsets(c)
+  const misfits: Array<Misfit> = []
+  let output = c.results.reduce((n, r) => r.unchanged ? n : n + r.arrays.length, 0)
+  const handed = c.discharged.writes.flatMap(({ leaves, slot, structure }): ReadonlyArray<Handed> => {
+    const first = output
+    output += leaves
+    const same = Tree.sameStructure(structure, slot.initial.structure) &&
+      slot.initial.leaves.every((x, i) => {
+        const now = c.discharged.program.outputs[first + i].aval
+        return ShapedArray.equals({ ...x.aval, weakType: false }, { ...now, weakType: false })
+      })
+    if (!same) {
+      misfits.push({
+        path: [`captured ${slot.cell.label}`],
+        expected: describe({ arrays: slot.initial.leaves }),
+        found: c.discharged.program.outputs.slice(first, output).map((o) => ShapedArray.format(o.aval)).join(", ")
+      })
+      return []
+    }
+    const input = state[c.discharged.reads.indexOf(slot)]
+    return slot.initial.leaves.map((_, i) => ({ input: input + i, output: first + i }))
+  })
+  fail(transform, misfits)
+  return handed
+}
+
+/**
+ * Matches the arrays of a returned carry with those of the carry argument, by path. Variables in it are matched by identity and are not
+ * meant here. Throws a `StructureError` that lists every misfit.
+ */
+export const handedCarry = (
+  transform: string,
+  c: Call,
+  before: { readonly prefix: ReadonlyArray<string> },
+  after: { readonly prefix: ReadonlyArray<string> }
+): ReadonlyArray<Handed> => {
+  const { leaves } = inputOffsets(c)
+  const under = (prefix: ReadonlyArray<string>, path: ReadonlyArray<string>) => prefix.every((k, i) => path[i] === k)
+  const inputs = new Map(
+    c.arguments.leaves.flatMap((l, i) =>
+      l.leaf._tag === "Array" && under(before.prefix, l.leaf.path)
+        ? [[l.leaf.path.slice(before.prefix.length).join("/"), { l, at: leaves[i] }] as const]
+        : []
+    )
+  )
+  const misfits: Array<Misfit> = []
+  let output = 0
+  const handed = c.results.flatMap((r): ReadonlyArray<Handed> => {
+    if (r.unchanged) return []
+    const first = output
+    output += r.arrays.length
+    if (!under(after.prefix, r.leaf.path)) return []
+    const path = r.leaf.path.slice(after.prefix.length)
+    const match = inputs.get(path.join("/"))
+    inputs.delete(path.join("/"))
+    if (r.leaf._tag === "Variable" || match === undefined || !fits(match.l, r)) {
+      misfits.push({ path: ["carry", ...path], expected: expected(match?.l, r), found: describe(r) })
+      return []
+    }
+    return [{ input: match.at, output: first }]
+  })
+  for (const { l } of inputs.values()) {
+    misfits.push({
+      path: ["carry", ...l.leaf.path.slice(before.prefix.length)],
+      expected: describe(l),
+      found: "nothing"
+    })
+  }
+  fail(transform, misfits)
+  return handed
+}
+
+const expected = (before: LeafArrays | undefined, after: ResultLeaf): string =>
+  after.leaf._tag === "Variable"
+    ? "the same Variables as in the carry that came in (Carry references must be the same between iterations)"
+    : before === undefined
+    ? "nothing"
+    : describe(before)
+
+const fail = (transform: string, misfits: ReadonlyArray<Misfit>): void => {
+  if (misfits.length > 0) {
+    throw new StructureError({
+      operation: transform,
+      misfits,
+      hint:
+        "what one step hands to the next keeps its structure, shapes and dtypes; convert with astype, or start with what the step gives"
+    })
+  }
+}

@@ -1,0 +1,247 @@
+/**
+ * Loops of a known number of steps: `scan`, and `foriLoop` with static bounds.
+ *
+ * What each array of the body does follows from its axis and from what the body does with it: an array with an axis is
+ * *sliced*, one step a slice; the *carry* goes from step to step; everything else is *constant* unless it is a Variable that the
+ * body writes, which makes it a carry too. So a write is seen by every later read, across steps.
+ */
+import * as Effect from "effect/Effect"
+import * as control from "../Program/control.ts"
+import { hasEffects, make } from "../Program/Program.ts"
+import { moveAxis } from "../Program/rules/support.ts"
+import { CurrentTrace } from "../Program/Trace.ts"
+import { TraceError } from "../Tensor/errors.ts"
+import * as Lax from "../Tensor/lax/index.ts"
+import * as ShapedArray from "../Tensor/ShapedArray.ts"
+import type { Tensor } from "../Tensor/Tensor.ts"
+import { attempt, type TransformError } from "./attempt.ts"
+import { argumentAxes, type Axis, axisOf, type AxisSpec, canonical, Carry, commonSize } from "./axes.ts"
+import {
+  type Call,
+  call,
+  emitter,
+  flush,
+  land,
+  layout,
+  operands,
+  slotsOf,
+  splitArguments,
+  writeThrough
+} from "./lift.ts"
+import { checkStable, type Handed, handedCarry, handedState, handedVariables } from "./loopState.ts"
+import type { Check, Traceable } from "./types.ts"
+
+/** Options of `scan`. */
+export interface ScanOptions {
+  /** The axis of each argument that is stepped through; `Carry` for the one that goes from step to step; null for constants. By default `[Carry, 0]`. */
+  readonly inAxes?: AxisSpec
+  /** The axis along which each result is stacked; `Carry` for the carry. By default `[Carry, 0]`. */
+  readonly outAxes?: AxisSpec
+  /** The number of steps, where no argument tells it. */
+  readonly length?: number
+  /** From the last slice to the first? Results keep their places. */
+  readonly reverse?: boolean
+  /** How many steps a backend may put into one iteration. */
+  readonly unroll?: number
+}
+
+/** An output of the traced body that is stacked. */
+interface Output {
+  /** The axis along which it is stacked. */
+  readonly axis: number
+  readonly path: string
+}
+
+const argumentOf = (specs: AxisSpec, args: number): number | undefined => {
+  if (!Array.isArray(specs)) return specs === Carry ? 0 : undefined
+  const at = specs.indexOf(Carry)
+  return at < 0 || at >= args ? undefined : at
+}
+
+/** Where the carry is among arguments and results: in both or in neither. */
+const carryPlaces = (options: Required<Pick<ScanOptions, "inAxes" | "outAxes">>, args: number) => {
+  const input = argumentOf(options.inAxes, args)
+  const whole = options.outAxes === Carry
+  const output = Array.isArray(options.outAxes) ? options.outAxes.indexOf(Carry) : -1
+  const found = whole || output >= 0
+  const several = Array.isArray(options.inAxes) && options.inAxes.filter((s) => s === Carry).length > 1
+  if ((input === undefined) === found || several) {
+    throw new TraceError({
+      transform: "scan",
+      reason: several ? "there are several Carry arguments" : "Carry stands in only one of inAxes and outAxes",
+      hint: "exactly one argument and one result are the carry, or none; the carry may be a tree"
+    })
+  }
+  return { input, prefix: whole ? ["1"] : ["1", String(output)] }
+}
+
+/** Runs the body once on abstract slices. A weakly typed carry becomes a strong one. */
+const traceBody = <Args extends ReadonlyArray<unknown>, A, E, R>(
+  f: Traceable<Args, A, E, R>,
+  args: Args,
+  options: Required<Pick<ScanOptions, "inAxes" | "outAxes">> & ScanOptions
+) =>
+  Effect.gen(function*() {
+    const parent = yield* CurrentTrace
+    const split = splitArguments(args, parent)
+    const axes = yield* argumentAxes("scan", options.inAxes, split, args)
+    const { length, slots } = yield* attempt(() => {
+      const all = slotsOf(split).map(({ leaf, path, x }) => {
+        const axis = axes[leaf]
+        return { axis: typeof axis === "number" ? canonical("scan", axis, x, path) : axis, path, x }
+      })
+      const sliced = all.flatMap((s) => typeof s.axis === "number" ? [{ size: s.x.shape[s.axis], path: s.path }] : [])
+      return { slots: all, length: commonSize("scan", sliced, options.length) }
+    })
+    const c = yield* call(f, split, parent, {
+      transform: `scan(${f.name || "anonymous"})`,
+      aval: (i) => {
+        const { axis, x } = slots[i]
+        return typeof axis === "number"
+          ? ShapedArray.withShape(x.aval, x.shape.filter((_, d) => d !== axis))
+          : axis === "carry"
+          ? { ...x.aval, weakType: false }
+          : x.aval
+      }
+    })
+    return { c, parent, axes, slots, length }
+  })
+
+/** What becomes of every output of the body. */
+const outputsOf = (
+  c: Call,
+  axes: ReadonlyArray<Axis>,
+  slotAxes: ReadonlyArray<Axis>,
+  outAxes: AxisSpec,
+  carries: ReadonlySet<number>
+): ReadonlyArray<Output | undefined> => {
+  let output = 0
+  let slot = 0
+  const firstSlot = c.arguments.leaves.map((l) => (slot += l.arrays.length) - l.arrays.length)
+  return c.results.flatMap((r) => {
+    if (r.unchanged) return []
+    return r.arrays.map((_, i): Output | undefined => {
+      if (carries.has(output++)) return undefined
+      const path = r.leaf.path.slice(1).join("/") || "the result"
+      const axis = r.argument !== undefined && axes[r.argument] !== null
+        ? slotAxes[firstSlot[r.argument] + i]
+        : axisOf("scan", outAxes, r.leaf, r.leaf.path.slice(1))
+      if (typeof axis === "number") return { axis, path }
+      throw new TraceError({
+        transform: "scan",
+        reason: `the result at ${path} has the axis spec ${String(axis)}`,
+        hint: "results of a scan are stacked along an axis; return constants by other ways"
+      })
+    })
+  })
+}
+
+/**
+ * Applies a function to one slice after another. By default it is JAX's scan: `f(carry, x)` gives `[carry, y]`, and
+ * `scan(f)(init, xs)` gives the last carry and the stacked ys. With `inAxes` and `outAxes` it is NNX's: any argument may be stepped through,
+ * along any axis, Modules too (a stack of layers), and the carry may be in any place.
+ *
+ * Writes to Variables that are not stepped through are seen by the next step; writes to stepped ones go into their slice. A carry keeps its
+ * structure, shapes and dtypes: else `StructureError`.
+ *
+ * ```ts import.meta.vitest
+ * import { Effect } from "effect"
+ * import * as nnx from "linum"
+ * import * as Cpu from "linum/backend/tfjs-cpu"
+ *
+ * const step = (sum: nnx.Tensor.Tensor, x: nnx.Tensor.Tensor) => Effect.succeed([sum.add(x), sum.add(x)] as const)
+ * const program = Effect.gen(function*() {
+ *   const [last, sums] = yield* nnx.scan(step)(nnx.Tensor.array(0), nnx.Tensor.array([1, 2, 3]))
+ *   return [yield* nnx.Tensor.item(last), yield* nnx.Tensor.toNested(sums)]
+ * })
+ * console.log(await Effect.runPromise(program.pipe(Effect.provide(Cpu.layer)))) // => [ 6, [ 1, 3, 6 ] ]
+ * ```
+ *
+ * @category transforms
+ * @since 0.1.0
+ */
+export const scan = <Args extends ReadonlyArray<unknown>, A, E, R>(
+  f: Traceable<Args, A, E, R> & Check<NoInfer<R>>,
+  options: ScanOptions = {}
+) =>
+(...args: Args): Effect.Effect<A, E | TransformError, R> =>
+  Effect.gen(function*() {
+    const full = { inAxes: [Carry, 0], outAxes: [Carry, 0], ...options }
+    const places = yield* attempt(() => carryPlaces(full, args.length))
+    const { axes, c, length, parent, slots } = yield* traceBody<Args, A, E, R>(f, args, full)
+    const { emit, nodes } = emitter(parent)
+    const value = yield* attempt(() => {
+      checkStable("scan", c)
+      const handed = [
+        ...handedVariables("scan", c, (argument) => typeof axes[argument] !== "number"),
+        ...(places.input === undefined ? [] : handedCarry("scan", c, { prefix: [String(places.input)] }, places)),
+        ...handedState("scan", c)
+      ]
+      const carries = new Set(handed.map((h) => h.output))
+      const outputs = outputsOf(c, axes, slots.map((s) => s.axis), full.outAxes, carries)
+      const results = bindScan(c, handed, outputs, slots, operands(c, parent), { length, ...options }, emit)
+      const own = outputs.length
+      return land(c, {
+        outputs: results.slice(0, own),
+        state: results.slice(own),
+        parent,
+        write: writeThrough(parent)
+      }) as A
+    })
+    yield* flush(nodes, c.trace.ownChecks, parent)
+    return value
+  })
+
+/** Makes the equation, and gives the body's outputs in their order: carries as they are at the end, the others stacked. */
+const bindScan = (
+  c: Call,
+  handed: ReadonlyArray<Handed>,
+  outputs: ReadonlyArray<Output | undefined>,
+  slots: ReadonlyArray<{ readonly axis: Axis }>,
+  inputs: ReadonlyArray<Tensor>,
+  options: ScanOptions & { readonly length: number },
+  emit: ReturnType<typeof emitter>["emit"]
+): ReadonlyArray<Tensor> => {
+  const { program } = c.discharged
+  const at = layout(c).argumentsAt
+  const axisAt = (i: number): Axis => i < at ? null : slots[i - at].axis
+  const all = inputs.map((_, i) => i)
+  const carried = handed.map((h) => h.input)
+  const sliced = all.filter((i) => typeof axisAt(i) === "number")
+  const constants = all.filter((i) => !carried.includes(i) && typeof axisAt(i) !== "number")
+  const order = [...constants, ...carried, ...sliced]
+  const stacked = outputs.flatMap((o, i) => o === undefined ? [] : [{ ...o, output: i }])
+  const body = make(
+    order.map((i) => program.inputs[i]),
+    program.equations,
+    [...handed.map((h) => program.outputs[h.output]), ...stacked.map((s) => program.outputs[s.output])]
+  )
+  const node = control.scan(
+    {
+      program: body,
+      length: options.length,
+      reverse: options.reverse ?? false,
+      num_consts: constants.length,
+      num_carry: carried.length,
+      unroll: options.unroll ?? 1
+    },
+    order.map((i) => {
+      const axis = axisAt(i)
+      return typeof axis === "number" ? moveAxis(inputs[i], axis, 0) : strong(inputs[i], program.inputs[i].aval)
+    })
+  )
+  if (hasEffects(body)) emit(node)
+  const results: Array<Tensor> = []
+  handed.forEach((h, i) => {
+    results[h.output] = node.outputs[i]
+  })
+  stacked.forEach((s, i) => {
+    const x = node.outputs[handed.length + i]
+    results[s.output] = moveAxis(x, 0, canonical("scan", s.axis, x, s.path))
+  })
+  return results
+}
+
+/** A weakly typed carry becomes a strong one. */
+const strong = (x: Tensor, aval: ShapedArray.ShapedArray): Tensor =>
+  x.weakType === aval.weakType ? x : Lax.convertElementType(x, aval.dtype, aval.weakType)
