@@ -102,6 +102,16 @@ export type Nested = number | boolean | ReadonlyArray<Nested>
 /**
  * The elements as nested arrays of numbers (bool: booleans), one level an axis; a scalar is a bare value.
  *
+ * ```ts import.meta.vitest
+ * import * as Effect from "effect/Effect"
+ * import * as nnx from "linum"
+ * import * as Cpu from "linum/backend/tfjs-cpu"
+ *
+ * const x = nnx.array([[1, 2], [3, 4]])
+ * const read = nnx.toNested(x.matmul(x)).pipe(Effect.provide(Cpu.layer))
+ * console.log(Effect.runSync(read)) // => [ [ 7, 10 ], [ 15, 22 ] ]
+ * ```
+ *
  * @category reading
  * @since 0.1.0
  */
