@@ -1,7 +1,7 @@
 // The golden files of test/golden, and their values as Tensors. README.md there says what the fields mean.
 import * as fs from "node:fs"
 import * as DType from "../../src/Tensor/DType.ts"
-import { encodeBfloat16, encodeFloat16 } from "../../src/Tensor/float16.ts"
+import { encodeBfloat16, encodeFloat16, nearest } from "../../src/Tensor/float16.ts"
 import * as ShapedArray from "../../src/Tensor/ShapedArray.ts"
 import { fromHost, type Tensor } from "../../src/Tensor/Tensor.ts"
 
@@ -35,8 +35,11 @@ export interface Case {
 export const cases = (file: string): Readonly<Record<string, ReadonlyArray<Case>>> =>
   JSON.parse(fs.readFileSync(new URL(`../golden/${file}`, import.meta.url), "utf8")).cases
 
-/** The elements as numbers. */
-export const numbers = (value: Value): ReadonlyArray<number> => value.data.map(Number)
+/** The elements as numbers: written with few digits, so rounded to the dtype. */
+export const numbers = (value: Value): ReadonlyArray<number> => {
+  const { dtype } = value
+  return value.data.map((x) => dtype === "key<fry>" || !DType.isFloat(dtype) ? Number(x) : nearest(Number(x), dtype))
+}
 
 /** Our dtype and shape of a value: a key is two uint32. */
 export const aval = (value: Value): ShapedArray.ShapedArray =>
