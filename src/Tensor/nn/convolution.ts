@@ -89,11 +89,20 @@ export const convGeneralDilated = (lhs: Tensor, rhs: Tensor, options: ConvOption
   const n = Math.max(0, lhs.ndim - 2)
   const strides = each(operation, "window strides", options.windowStrides, n)
   const rhsDilation = each(operation, "kernel dilations", options.rhsDilation, n)
+  const lhsDilation = each(operation, "input dilations", options.lhsDilation, n)
   const windows = spatialSizes(rhs, numbers.rhs_spec).map((size, i) => dilated(size, rhsDilation[i]))
+  if (typeof options.padding === "string" && lhsDilation.some((d) => d !== 1)) {
+    throw new ShapeError({
+      operation,
+      expected: "padding in numbers, where the input is dilated",
+      found: `padding ${options.padding} and input dilation ${Shape.format(lhsDilation)}`,
+      hint: "use convTranspose, which takes names"
+    })
+  }
   return lax.convGeneralDilated(lhs, rhs, {
     window_strides: strides,
     padding: pads(operation, options.padding ?? "VALID", spatialSizes(lhs, numbers.lhs_spec), windows, strides),
-    lhs_dilation: each(operation, "input dilations", options.lhsDilation, n),
+    lhs_dilation: lhsDilation,
     rhs_dilation: rhsDilation,
     dimension_numbers: numbers,
     feature_group_count: options.featureGroupCount ?? 1,
