@@ -133,8 +133,7 @@ export const celu = (x: TensorLike, alpha: TensorLike = 1): Tensor => {
  * @category activations
  * @since 0.1.0
  */
-export const selu = (x: TensorLike): Tensor =>
-  mul(1.0507009873554805, elu(x, 1.6732632423543772))
+export const selu = (x: TensorLike): Tensor => mul(1.0507009873554805, elu(x, 1.6732632423543772))
 
 /**
  * x where it is not negative, a small multiple of it elsewhere: 0.01 by default.

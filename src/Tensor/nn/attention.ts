@@ -107,6 +107,13 @@ export const dotProductAttentionWeights = (query: Tensor, key: Tensor, options: 
  *
  * Fails with a `ShapeError` when the operands do not fit together.
  *
+ * ```ts import.meta.vitest
+ * import { Tensor } from "linum"
+ *
+ * const x = Tensor.zeros([2, 7, 4, 16]) // batch, length, heads, depth
+ * console.log(Tensor.nn.dotProductAttention(x, x, x, { isCausal: true }).shape) // => [ 2, 7, 4, 16 ]
+ * ```
+ *
  * @category attention
  * @since 0.1.0
  */

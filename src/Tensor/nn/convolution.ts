@@ -80,6 +80,14 @@ const spatialSizes = (x: Tensor, spec: ReadonlyArray<number>): Shape.Shape => sp
  *
  * Fails with a `ShapeError` when shapes, layouts or groups do not fit, and a `DTypeError` for different dtypes.
  *
+ * ```ts import.meta.vitest
+ * import { Tensor } from "linum"
+ *
+ * const [images, kernel] = [Tensor.zeros([1, 28, 28, 3]), Tensor.zeros([3, 3, 3, 8])]
+ * const options = { windowStrides: 2, padding: "SAME", dimensionNumbers: ["NHWC", "HWIO", "NHWC"] } as const
+ * console.log(Tensor.nn.convGeneralDilated(images, kernel, options).shape) // => [ 1, 14, 14, 8 ]
+ * ```
+ *
  * @category convolution
  * @since 0.1.0
  */

@@ -44,6 +44,13 @@ const shifted = (x: Tensor, { axis, where: mask }: Settings): Tensor => {
 /**
  * exp(x) / Σ exp(x) along axes: positive, and adding up to 1. `softmax(x)`, `softmax(x, 0)`, `softmax(x, { where })`.
  *
+ * ```ts import.meta.vitest
+ * import { Tensor } from "linum"
+ *
+ * const logits = Tensor.array([[1, 2, 3], [1, 1, 1]])
+ * console.log(Tensor.nn.softmax(logits).shape, Tensor.nn.softmax(logits, 0).shape) // => [ 2, 3 ] [ 2, 3 ]
+ * ```
+ *
  * @category normalization
  * @since 0.1.0
  */

@@ -247,6 +247,13 @@ const summation = (subscripts: string, operands: ReadonlyArray<Tensor>, preferre
  *
  * Fails with a `ShapeError` when the equation does not fit the operands.
  *
+ * ```ts import.meta.vitest
+ * import { Tensor } from "linum"
+ *
+ * const [queries, keys] = [Tensor.zeros([2, 3, 8]), Tensor.zeros([2, 5, 8])]
+ * console.log(Tensor.einsum("btd,bsd->bts", queries, keys).shape) // => [ 2, 3, 5 ]
+ * ```
+ *
  * @category products
  * @since 0.1.0
  */

@@ -221,6 +221,14 @@ const setMasked = (x: Tensor, mask: Tensor, value: Tensor, how: Scatter): Tensor
  * Fails with an `IndexError` when the expression does not fit the array, a `ConcretizationError` for a mask that is being traced,
  * and a `ShapeError` when values do not broadcast to the selection.
  *
+ * ```ts import.meta.vitest
+ * import { Tensor } from "linum"
+ *
+ * const x = Tensor.zeros([5, 4])
+ * console.log(x.get(0).shape, x.get("1:4:2", -1).shape, x.get([0, 2, 2]).shape) // => [ 4 ] [ 2 ] [ 3, 4 ]
+ * console.log(x.at(":", 1).add(Tensor.arange(5)).shape) // => [ 5, 4 ]
+ * ```
+ *
  * @category indexing
  * @since 0.1.0
  */

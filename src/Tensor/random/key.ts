@@ -116,6 +116,14 @@ export const key = (seed: number | bigint | Tensor): Tensor => {
  *
  * Fails with a `ShapeError` when given an array of keys.
  *
+ * ```ts import.meta.vitest
+ * import { Tensor } from "linum"
+ *
+ * const { random } = Tensor
+ * const keys = random.split(random.key(0), 3)
+ * console.log(keys.shape, random.normal(keys.get(0), [2, 2]).dtype) // => [ 3, 2 ] float32
+ * ```
+ *
  * @category keys
  * @since 0.1.0
  */
