@@ -130,20 +130,37 @@ const record = (node: object): Parts => {
 
 const asModule = (node: object): Module.Module => node as Module.Module
 
-const moduleSort = (node: Module.Module): GraphSort => {
-  const prototype: object = Object.getPrototypeOf(node)
-  return {
-    _tag: "Graph",
-    name: Module.moduleName(node),
-    type: prototype,
-    flatten: record,
-    create: (_, owner) => Module.empty(prototype, owner),
-    set: Module.defineField,
-    remove: Module.deleteField,
-    touch: (n) => Module.touch(asModule(n)),
-    version: (n) => Module.version(asModule(n))
+/** The sort of the Modules of one class. */
+class ModuleSort implements GraphSort {
+  readonly _tag = "Graph"
+  readonly name: string
+  readonly type: object
+  constructor(name: string, prototype: object) {
+    this.name = name
+    this.type = prototype
+  }
+  flatten(node: object): Parts {
+    return record(node)
+  }
+  create(_: unknown, owner: Trace | undefined): object {
+    return Module.empty(this.type, owner)
+  }
+  set(node: object, key: Path.Key, value: unknown): void {
+    Module.defineField(node, key, value)
+  }
+  remove(node: object, key: Path.Key): void {
+    Module.deleteField(node, key)
+  }
+  touch(node: object): void {
+    Module.touch(asModule(node))
+  }
+  version(node: object): number {
+    return Module.version(asModule(node))
   }
 }
+
+const moduleSort = (node: Module.Module): GraphSort =>
+  new ModuleSort(Module.moduleName(node), Object.getPrototypeOf(node))
 
 const listType = {}
 const listSort: TreeSort = {

@@ -2,8 +2,8 @@
  * The traversal: from a value to its GraphDef, its leaves and its objects. Depth first, attributes in sorted order; everything
  * else in this room is built on this order.
  */
-import type { Any as Variable, Metadata } from "../Ref/Variable.ts"
-import { cellOf, isVariable } from "../Ref/Variable.ts"
+import { type Hidden, hiddenOf, isModule } from "../Ref/Module.ts"
+import { type Any as Variable, cellOf, isVariable, type Metadata, type VariableCell } from "../Ref/Variable.ts"
 import type { Path } from "../State/Path.ts"
 import { isTensor, type Tensor } from "../Tensor/Tensor.ts"
 import { AliasError } from "./errors.ts"
@@ -17,10 +17,11 @@ export type Leaf =
 
 /** What must still hold for a traversal to be right: no node has changed its fields, no Variable its metadata. */
 export interface Guards {
-  readonly nodes: Array<object>
+  readonly modules: Array<Hidden>
   readonly versions: Array<number>
-  readonly readVersion: Array<(node: object) => number>
-  readonly variables: Array<Variable>
+  /** Nodes that are not Modules, but count their changes. */
+  readonly others: Array<{ readonly node: object; readonly sort: GraphSort; readonly version: number }>
+  readonly variables: Array<VariableCell>
   readonly metadata: Array<Metadata>
 }
 
@@ -54,7 +55,7 @@ export const walk = (outer?: ReadonlyArray<object>, objects: ReadonlyArray<objec
   objects: [...objects],
   indices: new Map(objects.map((o, i) => [o, i])),
   outer: outer === undefined ? undefined : new Map(outer.map((o, i) => [o, i])),
-  guards: { nodes: [], versions: [], readVersion: [], variables: [], metadata: [] },
+  guards: { modules: [], versions: [], others: [], variables: [], metadata: [] },
   guarded: true,
   around: new Set()
 })
@@ -94,7 +95,7 @@ const visitVariable = (w: Walk, variable: Variable, path: Path): void => {
   const outerIndex = w.outer?.get(variable)
   w.entries.push({ _tag: "Variable", index, kind, metadata, hooks, mutable, outerIndex })
   w.leaves.push({ _tag: "Variable", variable, path })
-  w.guards.variables.push(variable)
+  w.guards.variables.push(cellOf(variable))
   w.guards.metadata.push(metadata)
 }
 
@@ -105,12 +106,14 @@ const visitGraphNode = (w: Walk, node: object, sort: GraphSort, path: Path): voi
     return
   }
   const index = number(w, node)
-  if (sort.version === undefined) {
-    w.guarded = false
+  if (isModule(node)) {
+    const hidden = hiddenOf(node)
+    w.guards.modules.push(hidden)
+    w.guards.versions.push(hidden.version)
+  } else if (sort.version !== undefined) {
+    w.guards.others.push({ node, sort, version: sort.version(node) })
   } else {
-    w.guards.nodes.push(node)
-    w.guards.versions.push(sort.version(node))
-    w.guards.readVersion.push(sort.version)
+    w.guarded = false
   }
   const around = w.around
   w.around = new Set()
@@ -161,9 +164,9 @@ export const flatten = (value: unknown, outer?: ReadonlyArray<object>): Flat => 
 }
 
 /** @internal Does a traversal still hold? */
-export const stillHolds = (guards: Guards): boolean => {
-  const { metadata, nodes, readVersion, variables, versions } = guards
-  for (let i = 0; i < nodes.length; i++) if (readVersion[i](nodes[i]) !== versions[i]) return false
-  for (let i = 0; i < variables.length; i++) if (cellOf(variables[i]).metadata !== metadata[i]) return false
+export const stillHolds = ({ metadata, modules, others, variables, versions }: Guards): boolean => {
+  for (let i = 0; i < modules.length; i++) if (modules[i].version !== versions[i]) return false
+  for (let i = 0; i < variables.length; i++) if (variables[i].metadata !== metadata[i]) return false
+  for (const { node, sort, version } of others) if (sort.version?.(node) !== version) return false
   return true
 }

@@ -2,15 +2,17 @@
  * States against a structure: which value each leaf gets, and everything that does not fit. Paths may go through a shared node
  * by any of its names, and Variables may be given as snapshots, as live Variables or as bare values.
  */
+import { readCell } from "../Program/Trace.ts"
 import { cellOf, isVariable, type Metadata } from "../Ref/Variable.ts"
 import type { Path } from "../State/Path.ts"
 import * as PathModule from "../State/Path.ts"
 import * as State from "../State/State.ts"
 import type { Table } from "../State/Table.ts"
+import * as Shape from "../Tensor/Shape.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
-import { isTensor } from "../Tensor/Tensor.ts"
+import { isTensor, type Tensor } from "../Tensor/Tensor.ts"
 import * as Tree from "../Tensor/Tree.ts"
-import { AliasError, type Misfit } from "./errors.ts"
+import { AliasError, type Misfit, StructureError } from "./errors.ts"
 import type { Any as GraphDef } from "./GraphDef.ts"
 
 /** What `merge` and `update` take: States, snapshots, or nested plain objects of arrays. */
@@ -131,6 +133,11 @@ const unknown = (g: Gathering, path: Path, value: unknown, isStatic: boolean): v
   })
 }
 
+/** Throws a `StructureError` of all misfits, if there are any. */
+export const checkMisfits = (operation: string, gathered: Gathered, hint: string): void => {
+  if (gathered.misfits.length > 0) throw new StructureError({ operation, misfits: gathered.misfits, hint })
+}
+
 /** Adds a misfit for each leaf that got no value. */
 export const requireAll = (g: Gathered, graphdef: GraphDef): void => {
   const { table } = graphdef.layout
@@ -152,21 +159,25 @@ export const describe = (value: unknown): string => {
   return typeof value === "function" ? "a function" : String(value)
 }
 
+// A thousand values are looked at in a step, and nearly all are single arrays: a plain load of their mark tells it fastest.
+const isArray = (u: unknown): u is Tensor =>
+  typeof u === "object" && u !== null && (u as Partial<Tensor>)["~linum/Tensor"] !== undefined
+
+/** The value of a live Variable; other values as they are. */
+export const unwrap = (given: unknown): unknown =>
+  isArray(given) || !isVariable(given) ? given : readCell(cellOf(given))
+
 /**
  * Does a new value fit where an old one is? Arrays must have its shape and dtype. Trees of arrays may change their structure,
  * but an array does not become a tree, nor a tree an array.
  */
 export const fits = (before: unknown, after: unknown): boolean => {
-  if (isTensor(before)) {
-    return isTensor(after) && (before.aval === after.aval || sameAval(before.aval, after.aval))
-  }
-  if (isTensor(after)) return false
-  const [x, y] = [Tree.flatten(before), Tree.flatten(after)]
+  if (isArray(before)) return isArray(after) && sameAval(before.aval, after.aval)
+  if (isArray(after)) return false
+  const x = Tree.flatten(before)
+  const y = Tree.flatten(after)
   return !Tree.sameStructure(x.structure, y.structure) || x.leaves.every((t, i) => sameAval(t.aval, y.leaves[i].aval))
 }
 
-const sameAval = (a: ShapedArray.ShapedArray, b: ShapedArray.ShapedArray): boolean => {
-  if (a.dtype !== b.dtype || a.shape.length !== b.shape.length) return false
-  for (let i = 0; i < a.shape.length; i++) if (a.shape[i] !== b.shape[i]) return false
-  return true
-}
+const sameAval = (a: ShapedArray.ShapedArray, b: ShapedArray.ShapedArray): boolean =>
+  a === b || (a.dtype === b.dtype && Shape.equals(a.shape, b.shape))

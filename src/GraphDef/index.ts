@@ -22,18 +22,7 @@ export {
   registerNode,
   type TreeProtocol
 } from "./Node.ts"
-export {
-  clone,
-  graphdef,
-  immutable,
-  merge,
-  mutable,
-  split,
-  splitWith,
-  state,
-  update,
-  type UpdateError,
-  variables
-} from "./split.ts"
+export { clone, graphdef, immutable, merge, mutable, split, splitWith, state, variables } from "./split.ts"
 export { deleteAttribute, pop, type PopError, setAttribute } from "./structure.ts"
 export { findDuplicates, iterGraph, map, recursiveMap } from "./traverse.ts"
+export { update, type UpdateError } from "./update.ts"

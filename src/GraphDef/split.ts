@@ -3,35 +3,34 @@
  * synchronous block, so no fiber ever sees half of a step.
  */
 import * as Effect from "effect/Effect"
-import * as Equal from "effect/Equal"
 import { currentUnsafe } from "../Program/Trace.ts"
-import { type Any as Variable, cellOf, ImmutableVariableError, isVariable, writeAll } from "../Ref/Variable.ts"
+import type { Any as Variable } from "../Ref/Variable.ts"
 import { FilterError } from "../State/errors.ts"
 import type { Filter } from "../State/Filter.ts"
-import { assign, type Assignment, checkCovered, takeGroup } from "../State/partition.ts"
+import { assign, checkCovered, type Group, takeGroup } from "../State/partition.ts"
 import * as State from "../State/State.ts"
 import type { Check, KindsOf, SelectedStates, SplitStates, StateOf } from "../State/types.ts"
-import { TraceError } from "../Tensor/errors.ts"
 import { attempt } from "./attempt.ts"
 import { build } from "./build.ts"
 import { AliasError, StructureError } from "./errors.ts"
 import type { Flat } from "./flatten.ts"
-import { describe, fits, gather, type Gathered, missing, requireAll, type StateLike } from "./gather.ts"
-import { type Any, fromEntries, type GraphDef } from "./GraphDef.ts"
-import { checkNode, checkOwner } from "./owner.ts"
+import { checkMisfits, gather, type Gathered, requireAll, type StateLike } from "./gather.ts"
+import { fromEntries, type GraphDef } from "./GraphDef.ts"
 import { snapshot, traverse } from "./read.ts"
 
 const isFilterError = (u: unknown): u is FilterError => u instanceof FilterError
 
-/** One part of a State; a State that is a single leaf at the root is that leaf. */
-const part = (values: ReadonlyArray<unknown>, group: Assignment["groups"][number]): unknown => {
-  const state = takeGroup(values, group)
-  return group.table.paths.length === 1 && group.table.paths[0].length === 0 ? State.rootLeaf(state) : state
+/** The State; or its leaf, if it is one leaf at the root. */
+const rootOr = (state: State.Any): unknown => {
+  const { paths } = State.inside(state).table
+  return paths.length === 1 && paths[0].length === 0 ? State.rootLeaf(state) : state
 }
+
+const part = (values: ReadonlyArray<unknown>, group: Group): unknown => rootOr(takeGroup(values, group))
 
 const whole = (flat: Flat, values: ReadonlyArray<unknown>): unknown => {
   const { table } = flat.graphdef.layout
-  return part(values, { positions: values.map((_, i) => i), table })
+  return rootOr(State.fromTable(table, values))
 }
 
 const splitAll = (self: unknown, filters: ReadonlyArray<Filter>): ReadonlyArray<unknown> => {
@@ -136,10 +135,6 @@ export const graphdef = <A>(self: A): Effect.Effect<GraphDef<A>> =>
 const isMergeError = (u: unknown): u is StructureError | AliasError =>
   u instanceof StructureError || u instanceof AliasError
 
-const checkMisfits = (operation: string, gathered: Gathered, hint: string): void => {
-  if (gathered.misfits.length > 0) throw new StructureError({ operation, misfits: gathered.misfits, hint })
-}
-
 /**
  * A new model of a structure and States that together have all its leaves: the inverse of `split`. Takes States, and nested
  * plain objects of arrays. Live Variables (`variables`) become part of the new model, everything else gets new ones, which
@@ -168,86 +163,6 @@ const withMetadata = <A>(self: GraphDef<A>, metadata: Gathered["metadata"]): Gra
     const own = metadata.get(leaf++)
     return own === undefined || e._tag === "Array" ? e : { ...e, metadata: own }
   }))
-}
-
-/** What `update` may fail with. */
-export type UpdateError = StructureError | AliasError | ImmutableVariableError | TraceError
-
-const isUpdateError = (u: unknown): u is UpdateError =>
-  isMergeError(u) || u instanceof ImmutableVariableError || u instanceof TraceError
-
-/**
- * Writes States into a model, in place; what they leave out stays. Takes States, snapshots, and nested plain objects of arrays.
- * Arrays must have the shapes and dtypes that are there. Fails with a `StructureError` that lists everything that does not fit,
- * and then nothing is written.
- *
- * @category combinators
- * @since 0.1.0
- */
-export const update = (self: unknown, ...states: ReadonlyArray<StateLike>): Effect.Effect<void, UpdateError> =>
-  attempt(isUpdateError, () => {
-    const flat = traverse(self)
-    const gathered = gather("update", flat.graphdef, states)
-    const trace = currentUnsafe()
-    const targets: Array<Variable> = []
-    const values: Array<unknown> = []
-    let arrays = false
-    for (let i = 0; i < flat.leaves.length; i++) {
-      const given = gathered.values[i]
-      if (given === missing) continue
-      const leaf = flat.leaves[i]
-      const value = isVariable(given) ? cellOf(given).raw : given
-      if (leaf._tag === "Array") {
-        if (value === leaf.tensor) continue
-        arrays = true
-        if (!fits(leaf.tensor, value)) misfit(gathered, flat, i, leaf.tensor, value)
-        else if (!flat.graphdef.layout.owned[i]) misfit(gathered, flat, i, "an array below a Module", value)
-        continue
-      }
-      const cell = cellOf(leaf.variable)
-      const before = trace === undefined ? cell.raw : trace.read(cell)
-      if (before === value) continue
-      if (!cell.mutable) throw new ImmutableVariableError({ kind: cell.kind })
-      if (!fits(before, value)) misfit(gathered, flat, i, before, value)
-      targets.push(leaf.variable)
-      values.push(value)
-    }
-    checkMisfits("update", gathered, "nothing was written")
-    writeMetadata(flat, gathered)
-    if (arrays) writeArrays(flat, gathered)
-    writeAll(targets, values)
-  })
-
-const misfit = (gathered: Gathered, flat: Flat, leaf: number, before: unknown, value: unknown): void => {
-  gathered.misfits.push({
-    path: flat.leaves[leaf].path,
-    expected: typeof before === "string" ? before : describe(before),
-    found: describe(value)
-  })
-}
-
-/** Metadata that came with snapshots is added to the Variables'. */
-const writeMetadata = (flat: Flat, gathered: Gathered): void => {
-  for (const [i, metadata] of gathered.metadata) {
-    const leaf = flat.leaves[i]
-    if (leaf._tag !== "Variable") continue
-    const cell = cellOf(leaf.variable)
-    const merged = { ...cell.metadata, ...metadata }
-    if (Equal.equals(merged, cell.metadata)) continue
-    checkOwner("update", cell.owner, "metadata of a Variable")
-    cell.metadata = merged
-  }
-}
-
-/** Bare arrays are fields, so new ones are a change of structure. */
-const writeArrays = (flat: Flat, gathered: Gathered): void => {
-  const same: Any = fromEntries(
-    flat.graphdef.entries.map((e) =>
-      e._tag === "Variable" || (e._tag === "Node" && e.index >= 0) ? { ...e, outerIndex: e.index } : e
-    )
-  )
-  const values = gathered.values.map((v, i) => flat.leaves[i]._tag === "Array" && v !== missing ? v : undefined)
-  build(same, values, { owner: currentUnsafe(), outer: flat.objects, guard: (node) => checkNode("update", node) })
 }
 
 /**

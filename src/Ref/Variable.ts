@@ -190,15 +190,16 @@ export const writeAll = (variables: ReadonlyArray<Any>, values: ReadonlyArray<un
   const trace = currentUnsafe()
   const pending: Array<Tensor> = []
   for (let i = 0; i < variables.length; i++) {
-    const [cell, value] = [cellOf(variables[i]), values[i]]
+    const cell = cellOf(variables[i])
+    const value = values[i]
     if (trace !== undefined) {
       trace.write(cell, value)
       continue
     }
     cell.raw = value
     cell.shared = true
-    if (isTensor(value) && value.source._tag !== "Pending") continue
-    pending.push(...pendingIn(value))
+    if (!isTensor(value)) pending.push(...pendingIn(value))
+    else if (value.source._tag === "Pending") pending.push(value)
   }
   dispatch(pending)
 }

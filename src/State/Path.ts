@@ -11,10 +11,16 @@ export type Path = ReadonlyArray<Key>
 
 const digits = /^(0|[1-9][0-9]{0,14})$/
 
+const isPosition = (key: Key): boolean => {
+  const first = key.charCodeAt(0)
+  return first >= 48 && first <= 57 && digits.test(key)
+}
+
 /** Positions come first and in numeric order (10 after 2), names after them in the order of their code units. */
 export const compareKeys = (a: Key, b: Key): number => {
   if (a === b) return 0
-  const [x, y] = [digits.test(a), digits.test(b)]
+  const x = isPosition(a)
+  const y = isPosition(b)
   if (x && y) return Number(a) - Number(b)
   if (x !== y) return x ? -1 : 1
   return a < b ? -1 : 1

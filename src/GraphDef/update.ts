@@ -1,0 +1,111 @@
+/**
+ * `update`: the way back from States into a model. First everything that was given is compared with what is there, then all of
+ * it is written in one block, or nothing.
+ */
+import type * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
+import { currentUnsafe } from "../Program/Trace.ts"
+import { type Any as Variable, cellOf, ImmutableVariableError, writeAll } from "../Ref/Variable.ts"
+import { TraceError } from "../Tensor/errors.ts"
+import { attempt } from "./attempt.ts"
+import { build } from "./build.ts"
+import { AliasError, StructureError } from "./errors.ts"
+import type { Flat } from "./flatten.ts"
+import { checkMisfits, describe, fits, gather, type Gathered, missing, type StateLike, unwrap } from "./gather.ts"
+import { type Any, fromEntries } from "./GraphDef.ts"
+import { checkNode, checkOwner } from "./owner.ts"
+import { traverse } from "./read.ts"
+
+/** What `update` may fail with. */
+export type UpdateError = StructureError | AliasError | ImmutableVariableError | TraceError
+
+const isUpdateError = (u: unknown): u is UpdateError =>
+  u instanceof StructureError || u instanceof AliasError || u instanceof ImmutableVariableError ||
+  u instanceof TraceError
+
+/**
+ * Writes States into a model, in place; what they leave out stays. Takes States, snapshots, and nested plain objects of arrays.
+ * Arrays must have the shapes and dtypes that are there. Fails with a `StructureError` that lists everything that does not fit,
+ * and then nothing is written.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const update = (self: unknown, ...states: ReadonlyArray<StateLike>): Effect.Effect<void, UpdateError> =>
+  attempt(isUpdateError, () => {
+    const flat = traverse(self)
+    const gathered = gather("update", flat.graphdef, states)
+    const plan = planned(flat, gathered)
+    checkMisfits("update", gathered, "nothing was written")
+    writeMetadata(flat, gathered)
+    if (plan.arrays) writeArrays(flat, gathered)
+    writeAll(plan.variables, plan.values)
+  })
+
+/** What an update will write. */
+interface Plan {
+  readonly variables: Array<Variable>
+  readonly values: Array<unknown>
+  /** Are there new arrays for fields? */
+  arrays: boolean
+}
+
+/** Compares what was given with what is there. It changes nothing but the list of misfits. */
+const planned = (flat: Flat, gathered: Gathered): Plan => {
+  const trace = currentUnsafe()
+  const plan: Plan = { variables: [], values: [], arrays: false }
+  const { leaves } = flat
+  for (let i = 0; i < leaves.length; i++) {
+    const given = gathered.values[i]
+    if (given === missing) continue
+    const leaf = leaves[i]
+    const value = unwrap(given)
+    if (leaf._tag === "Array") {
+      if (value === leaf.tensor) continue
+      plan.arrays = true
+      if (!fits(leaf.tensor, value)) misfit(gathered, flat, i, leaf.tensor, value)
+      else if (!flat.graphdef.layout.owned[i]) misfit(gathered, flat, i, "an array below a Module", value)
+      continue
+    }
+    const cell = cellOf(leaf.variable)
+    const before = trace === undefined ? cell.raw : trace.read(cell)
+    if (before === value) continue
+    if (!cell.mutable) throw new ImmutableVariableError({ kind: cell.kind })
+    if (!fits(before, value)) misfit(gathered, flat, i, before, value)
+    plan.variables.push(leaf.variable)
+    plan.values.push(value)
+  }
+  return plan
+}
+
+const misfit = (gathered: Gathered, flat: Flat, leaf: number, before: unknown, value: unknown): void => {
+  gathered.misfits.push({
+    path: flat.leaves[leaf].path,
+    expected: typeof before === "string" ? before : describe(before),
+    found: describe(value)
+  })
+}
+
+/** Metadata that came with snapshots is added to the Variables'. */
+const writeMetadata = (flat: Flat, gathered: Gathered): void => {
+  for (const [i, metadata] of gathered.metadata) {
+    const leaf = flat.leaves[i]
+    if (leaf._tag !== "Variable") continue
+    const cell = cellOf(leaf.variable)
+    const merged = { ...cell.metadata, ...metadata }
+    if (Equal.equals(merged, cell.metadata)) continue
+    checkOwner("update", cell.owner, "metadata of a Variable")
+    cell.metadata = merged
+  }
+}
+
+/** Bare arrays are fields, so new ones are a change of structure. */
+const writeArrays = (flat: Flat, gathered: Gathered): void => {
+  const same: Any = fromEntries(
+    flat.graphdef.entries.map((e) =>
+      e._tag === "Variable" || (e._tag === "Node" && e.index >= 0) ? { ...e, outerIndex: e.index } : e
+    )
+  )
+  const values = gathered.values.map((v, i) => flat.leaves[i]._tag === "Array" && v !== missing ? v : undefined)
+  build(same, values, { owner: currentUnsafe(), outer: flat.objects, guard: (node) => checkNode("update", node) })
+}
