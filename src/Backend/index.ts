@@ -4,4 +4,4 @@
  * @since 0.1.0
  */
 export * from "./Backend.ts"
-export * from "./read.ts"
+export { compute, item, toNested, toTypedArray } from "./read.ts"

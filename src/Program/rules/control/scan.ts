@@ -162,8 +162,10 @@ const transpose = (
   const { num_carry: carries, program } = params
   const g = groups(params)
   const all = indices(inputs.length)
+  // Carries are tangents, also those that start with known zeros.
+  const linearIn = (i: number) => g.isCarry(i) || isLinear(inputs[i])
   const pick = (member: (i: number) => boolean, linear: boolean) =>
-    all.filter((i) => member(i) && isLinear(inputs[i]) === linear)
+    all.filter((i) => member(i) && linearIn(i) === linear)
   const constRes = pick(g.isConst, false)
   const constLin = pick(g.isConst, true)
   const carryLin = pick(g.isCarry, true)
@@ -211,7 +213,7 @@ const transpose = (
   ])
   const result: Array<Tangent> = inputs.map(() => null)
   ;[...constLin, ...carryLin, ...slicedLin].forEach((i, k) => {
-    result[i] = node.outputs[k]
+    if (isLinear(inputs[i])) result[i] = node.outputs[k]
   })
   return result
 }
