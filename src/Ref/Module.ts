@@ -9,9 +9,12 @@
  *   which count the node's *version*;
  * - arrays and plain objects in fields are values, not nodes: the constructor keeps frozen copies of them.
  */
+import { NodeInspectSymbol } from "effect/Inspectable"
+import * as Pipeable from "effect/Pipeable"
 import * as Predicate from "effect/Predicate"
 import { currentUnsafe, type Trace } from "../Program/Trace.ts"
 import { isPlainObject } from "../Tensor/Tree.ts"
+import { print } from "./print.ts"
 
 const TypeId = "~linum/Module"
 const Hidden: unique symbol = Symbol.for("~linum/Module/hidden")
@@ -22,7 +25,7 @@ const Hidden: unique symbol = Symbol.for("~linum/Module/hidden")
  * @category models
  * @since 0.1.0
  */
-export interface Module {
+export interface Module extends Pipeable.Pipeable {
   readonly [TypeId]: { readonly name: string }
 }
 
@@ -46,11 +49,21 @@ const hide = (self: object, owner: Trace | undefined): void => {
   Object.defineProperty(self, Hidden, { value: hidden, enumerable: false })
 }
 
-class Base implements Module {
+class Base extends Pipeable.Class implements Module {
   declare readonly [TypeId]: { readonly name: string }
   constructor(fields: object) {
+    super()
     for (const [key, value] of Object.entries(fields)) defineField(this, key, value)
     hide(this, currentUnsafe())
+  }
+  override toString(): string {
+    return print(this)
+  }
+  toJSON(): unknown {
+    return { _id: "Module", name: this[TypeId].name }
+  }
+  [NodeInspectSymbol](): string {
+    return print(this)
   }
 }
 

@@ -10,6 +10,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import { NodeInspectSymbol } from "effect/Inspectable"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Ref from "effect/Ref"
@@ -19,6 +20,7 @@ import { type Cell, currentUnsafe, readCell, type Trace } from "../Program/Trace
 import { isTensorError } from "../Tensor/errors.ts"
 import { isTensor, type Tensor } from "../Tensor/Tensor.ts"
 import * as Tree from "../Tensor/Tree.ts"
+import { print } from "./print.ts"
 
 const TypeId = "~linum/Variable"
 
@@ -150,6 +152,15 @@ class VariableImpl implements Cell {
   }
   asVariable(): Any {
     return this as unknown as Any
+  }
+  toString(): string {
+    return print(this)
+  }
+  toJSON(): unknown {
+    return { _id: "Variable", kind: this.kind, metadata: this.metadata }
+  }
+  [NodeInspectSymbol](): string {
+    return print(this)
   }
 }
 

@@ -1,3 +1,177 @@
-/** stub */
-export const printVariable = (_: unknown): string => "VariableState"
-export const printState = (_: unknown): string => "State"
+/**
+ * Models as text, as Flax prints them: a class name, in a comment how many elements and bytes are below, and the fields in
+ * their order.
+ *
+ * ```text
+ * Linear( # Param: 6 (24 B)
+ *   bias=Param( # 3 (12 B)
+ *     value=Array(shape=(3,), dtype=float32)
+ *   ),
+ * ```
+ *
+ * Inside of Modules, arrays of more than one element show shape and dtype only. A Module that was printed before shows as
+ * `Linear(...)`, so cycles end. This file knows Variables and Modules by their marks alone, since they print by it.
+ */
+import * as Predicate from "effect/Predicate"
+import * as ShapedArray from "../Tensor/ShapedArray.ts"
+import { isTensor, type Tensor } from "../Tensor/Tensor.ts"
+import * as Tree from "../Tensor/Tree.ts"
+
+/** What is printed of a Variable, or of a snapshot of one. */
+export interface PrintableVariable {
+  readonly kind: string
+  readonly metadata: Readonly<Record<string, unknown>>
+  readonly raw: unknown
+  readonly mutable: boolean
+}
+
+interface Size {
+  readonly size: number
+  readonly bytes: number
+}
+
+/** One printing: Modules that were printed, and whether arrays are shortened. */
+interface Context {
+  readonly seen: Set<object>
+  readonly stats: Map<object, ReadonlyMap<string, Size>>
+  readonly short: boolean
+}
+
+const isVariable = (u: unknown): u is PrintableVariable => Predicate.hasProperty(u, "~linum/Variable")
+
+const isSnapshot = (u: unknown): u is Omit<PrintableVariable, "raw" | "mutable"> & { readonly value: unknown } =>
+  Predicate.hasProperty(u, "~linum/VariableState")
+
+const isModule = (u: unknown): u is { readonly "~linum/Module": { readonly name: string } } =>
+  Predicate.hasProperty(u, "~linum/Module")
+
+// --- sizes ---
+
+const sizeOf = (value: unknown): Size =>
+  Tree.leaves(value).reduce(
+    (sum, x) => ({ size: sum.size + x.size, bytes: sum.bytes + ShapedArray.byteSize(x.aval) }),
+    { size: 0, bytes: 0 }
+  )
+
+const grouped = (n: number, places: number): string =>
+  n.toLocaleString("en-US", { minimumFractionDigits: places, maximumFractionDigits: places })
+
+/** Bytes in decimal units: `12 B`, `1.5 KB`. */
+export const formatBytes = (bytes: number): string =>
+  bytes > 1e9
+    ? `${grouped(bytes / 1e9, 1)} GB`
+    : bytes > 1e6
+    ? `${grouped(bytes / 1e6, 1)} MB`
+    : bytes > 1e3
+    ? `${grouped(bytes / 1e3, 1)} KB`
+    : `${grouped(bytes, 0)} B`
+
+const formatSize = ({ bytes, size }: Size): string => `${grouped(size, 0)} (${formatBytes(bytes)})`
+
+/** The name of a kind without those above it. */
+export const shortKind = (kind: string): string => kind.slice(kind.lastIndexOf("/") + 1)
+
+/** Kinds are counted by their own names; all that belongs to random streams is one. */
+const countedAs = (kind: string): string => kind.startsWith("RngState/") ? "RngState" : shortKind(kind)
+
+/** Elements and bytes below an object by kind. What is shared counts once. */
+const collect = (value: object, context: Context): ReadonlyMap<string, Size> => {
+  const known = context.stats.get(value)
+  if (known !== undefined) return known
+  const stats = new Map<string, Size>()
+  context.stats.set(value, stats)
+  const add = (kind: string, { bytes, size }: Size) => {
+    const before = stats.get(kind) ?? { size: 0, bytes: 0 }
+    stats.set(kind, { size: before.size + size, bytes: before.bytes + bytes })
+  }
+  if (isVariable(value)) {
+    const size = sizeOf(value.raw)
+    if (size.size > 0) add(countedAs(value.kind), size)
+    return stats
+  }
+  for (const key of Object.keys(value).toSorted()) {
+    const child = (value as Readonly<Record<string, unknown>>)[key]
+    const goes = Array.isArray(child) || Tree.isPlainObject(child) || isModule(child) || isVariable(child)
+    if (!goes || context.stats.has(child)) continue
+    for (const [kind, size] of collect(child, context)) add(kind, size)
+  }
+  return stats
+}
+
+// --- text ---
+
+const indented = (text: string): string => text.replaceAll("\n", "\n  ")
+
+/** `Name( # comment`, a line for each field, `)`. */
+const block = (name: string, comment: string, fields: ReadonlyArray<string>): string =>
+  fields.length === 0 ? `${name}()` : `${name}(${comment}\n  ${fields.map(indented).join(",\n  ")}\n)`
+
+const arrayText = (x: Tensor, context: Context): string => {
+  if (!context.short || x.size <= 1) return String(x)
+  const shape = x.shape.length === 1 ? `(${x.shape[0]},)` : `(${x.shape.join(", ")})`
+  return `Array(shape=${shape}, dtype=${x.dtype})`
+}
+
+const items = (open: string, texts: ReadonlyArray<string>, close: string): string =>
+  texts.some((text) => text.includes("\n"))
+    ? `${open}\n  ${texts.map(indented).join(",\n  ")}\n${close}`
+    : open + texts.join(", ") + close
+
+const text = (value: unknown, context: Context): string => {
+  if (isTensor(value)) return arrayText(value, context)
+  if (typeof value === "string") return `'${value}'`
+  if (typeof value === "function") return value.name === "" ? "(function)" : value.name
+  if (typeof value !== "object" || value === null) return String(value)
+  if (isVariable(value)) return variableText(value, context)
+  if (isSnapshot(value)) return variableText({ ...value, raw: value.value, mutable: true }, context)
+  if (isModule(value)) return moduleText(value, context)
+  if (Array.isArray(value)) return items("[", value.map((item) => text(item, context)), "]")
+  if (Tree.isPlainObject(value)) {
+    return items("{", Object.entries(value).map(([key, item]) => `'${key}': ${text(item, context)}`), "}")
+  }
+  const own = String(value)
+  return own.startsWith("[object ") ? `${value.constructor?.name ?? "object"} {…}` : own
+}
+
+const variableText = (self: PrintableVariable, context: Context): string => {
+  const size = sizeOf(self.raw)
+  const fields = [
+    `value=${text(self.raw, context)}`,
+    ...Object.entries(self.metadata).map(([key, value]) => `${key}=${text(value, context)}`),
+    ...self.mutable ? [] : ["isMutable=false"]
+  ]
+  return block(shortKind(self.kind), size.size === 0 ? "" : ` # ${formatSize(size)}`, fields)
+}
+
+const moduleText = (
+  self: object & { readonly "~linum/Module": { readonly name: string } },
+  context: Context
+): string => {
+  const { name } = self["~linum/Module"]
+  if (context.seen.has(self)) return `${name}(...)`
+  context.seen.add(self)
+  const stats = [...collect(self, context)]
+  const total = stats.reduce((sum, [, s]) => ({ size: sum.size + s.size, bytes: sum.bytes + s.bytes }), {
+    size: 0,
+    bytes: 0
+  })
+  const parts = stats.map(([kind, size]) => `${kind}: ${formatSize(size)}`)
+  if (stats.length > 1) parts.push(`Total: ${formatSize(total)}`)
+  const short: Context = { ...context, short: true }
+  const fields = Object.entries(self).map(([key, value]) => `${key}=${text(value, short)}`)
+  return block(name, parts.length === 0 ? "" : ` # ${parts.join(", ")}`, fields)
+}
+
+const fresh = (): Context => ({ seen: new Set(), stats: new Map(), short: false })
+
+/** A Module, a Variable or anything that holds some, as text. */
+export const print = (value: unknown): string => text(value, fresh())
+
+/** A State as text, from its nested form. */
+export const printState = (nested: unknown): string => `State(${states(nested, fresh())})`
+
+const states = (nested: unknown, context: Context): string => {
+  if (!Tree.isPlainObject(nested)) return text(nested, context)
+  const fields = Object.entries(nested).map(([key, value]) => `'${key}': ${states(value, context)}`)
+  return fields.length === 0 ? "{}" : `{\n  ${fields.map(indented).join(",\n  ")}\n}`
+}

@@ -16,7 +16,7 @@ import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
 import * as Pipeable from "effect/Pipeable"
 import * as Predicate from "effect/Predicate"
-import { printState, printVariable } from "../Ref/print.ts"
+import { print, printState } from "../Ref/print.ts"
 import { cellOf, isVariable, type Metadata } from "../Ref/Variable.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import { isTensor, type Tensor } from "../Tensor/Tensor.ts"
@@ -69,13 +69,13 @@ const LeafProto = {
     return Hash.string(this.kind)
   },
   toString(this: VariableState<string, unknown>): string {
-    return printVariable(this)
+    return print(this)
   },
   toJSON(this: VariableState<string, unknown>) {
     return { _id: "VariableState", kind: this.kind, metadata: this.metadata }
   },
   [Inspectable.NodeInspectSymbol](this: VariableState<string, unknown>): string {
-    return printVariable(this)
+    return print(this)
   }
 }
 
