@@ -13,11 +13,11 @@ import * as Option from "effect/Option"
 import { Backend, type Executable } from "../Backend/Backend.ts"
 import { compute, hostData, storageOf } from "../Backend/read.ts"
 import * as GraphDef from "../GraphDef/GraphDef.ts"
-import { type Flattener, flattener } from "../GraphDef/updateContext.ts"
+import { type Flattener, flattener, type Split } from "../GraphDef/updateContext.ts"
 import * as control from "../Program/control.ts"
 import { hasEffects, make as makeProgram, type Var } from "../Program/Program.ts"
 import { simplify } from "../Program/simplify.ts"
-import { CurrentTrace, type Slot, type Trace } from "../Program/Trace.ts"
+import { CurrentTrace, readCell, type Slot, type Trace } from "../Program/Trace.ts"
 import { Rngs, type RngStreams } from "../Ref/Rngs.ts"
 import { cellOf } from "../Ref/Variable.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
@@ -54,6 +54,8 @@ interface Entry {
   readonly code: number | undefined
   /** Does the structure of the arguments stay as it was? Then only Variables are written. */
   readonly stable: boolean
+  /** For each leaf of the arguments that is one array, its abstract value; undefined when some leaf is a tree. */
+  readonly avals: ReadonlyArray<ShapedArray.ShapedArray> | undefined
 }
 
 /**
@@ -137,22 +139,22 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
     return Effect.suspend(() => {
       const rngs = Context.getOption(context as Context.Context<never>, Rngs)
       const all: ReadonlyArray<unknown> = Option.isSome(rngs) ? [...args, rngs.value] : args
-      const split = splitLeaves(this.#flatten(all), undefined)
+      const flat = this.#flatten(all)
       const backend = Context.get(context, Backend)
-      const known = this.#find(split, backend)
-      if (known !== undefined) return this.#execute(known, split)
-      return Effect.flatMap(this.#compile(split, backend, Option.isSome(rngs)), (entry) => this.#execute(entry, split))
+      const known = this.#find(flat, backend)
+      if (known !== undefined) return this.#execute(known, flat)
+      const split = splitLeaves(flat, undefined)
+      return Effect.flatMap(this.#compile(split, backend, Option.isSome(rngs)), (entry) => this.#execute(entry, flat))
     })
   }
 
-  #find(split: SplitArguments, backend: Backend["Service"]): Entry | undefined {
+  #find(flat: Split, backend: Backend["Service"]): Entry | undefined {
     const entries = this.#entries
     for (let i = entries.length - 1; i >= 0; i--) {
       const e = entries[i]
       if (
-        e.backend === backend &&
-        (e.graphdef === split.split.graphdef || GraphDef.equals(e.graphdef, split.split.graphdef)) &&
-        sameLeaves(e.call.arguments, split) && e.call.discharged.reads.every(sameState) && sameAliases(e.call, split)
+        e.backend === backend && (e.graphdef === flat.graphdef || GraphDef.equals(e.graphdef, flat.graphdef)) &&
+        sameLeaves(e, flat) && e.call.discharged.reads.every(sameState) && sameAliases(e.call, flat)
       ) return e
     }
     return undefined
@@ -184,7 +186,8 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
           executable,
           used,
           code: codePosition(c),
-          stable: c.pure !== undefined && GraphDef.sameStructure(split.split.graphdef, c.graphdef, 1)
+          stable: c.pure !== undefined && GraphDef.sameStructure(split.split.graphdef, c.graphdef, 1),
+          avals: split.simple ? split.arrays.map((x) => x.aval) : undefined
         }
         this.#entries.push(entry)
         return entry
@@ -196,21 +199,21 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
   }
 
   /** Reads, runs, and writes back. */
-  #execute(entry: Entry, split: SplitArguments): Effect.Effect<A, E | TransformError, Backend> {
+  #execute(entry: Entry, flat: Split): Effect.Effect<A, E | TransformError, Backend> {
     const { executable } = entry
-    if (executable === undefined) return Effect.sync(() => finish(entry, split, []) as A)
+    if (executable === undefined) return Effect.sync(() => finish(entry, flat, []) as A)
     return Effect.suspend(() => {
-      const inputs = gather(entry, split)
+      const inputs = gather(entry, flat)
       const pending = inputs.filter((x) => x.source._tag !== "Concrete" && x.source._tag !== "Literal")
       const run = pending.length === 0
         ? executable.run(inputs.map(storageOf))
         : Effect.flatMap(compute(...pending), () => executable.run(inputs.map(storageOf)))
       return entry.code === undefined
-        ? Effect.map(run, (storages) => finish(entry, split, storages) as A)
+        ? Effect.map(run, (storages) => finish(entry, flat, storages) as A)
         : Effect.flatMap(
           run,
           (storages) =>
-            Effect.flatMap(failure<E>(entry, storages), () => Effect.sync(() => finish(entry, split, storages) as A))
+            Effect.flatMap(failure<E>(entry, storages), () => Effect.sync(() => finish(entry, flat, storages) as A))
         )
     })
   }
@@ -242,13 +245,28 @@ const codePosition = (c: Call): number | undefined => {
 const sameAval = (a: Tensor.Tensor, b: Tensor.Tensor): boolean =>
   a.aval === b.aval || ShapedArray.equals(a.aval, b.aval)
 
+/** The value of a leaf now. */
+const valueOf = (leaf: Split["leaves"][number]): unknown => {
+  if (leaf._tag === "Array") return leaf.tensor
+  const cell = cellOf(leaf.variable)
+  return cell.owner === undefined ? cell.raw : readCell(cell)
+}
+
 /** Do the leaves have the shapes, dtypes and value structures of those that were traced? */
-const sameLeaves = (traced: SplitArguments, now: SplitArguments): boolean => {
-  const { arrays } = traced
-  if (arrays.length !== now.arrays.length) return false
-  for (let i = 0; i < arrays.length; i++) if (!sameAval(arrays[i], now.arrays[i])) return false
-  if (traced.simple && now.simple) return true
-  return traced.leaves.every((l, i) => Tree.sameStructure(l.structure, now.leaves[i].structure))
+const sameLeaves = (entry: Entry, flat: Split): boolean => {
+  const { avals } = entry
+  const { leaves } = flat
+  if (avals === undefined) {
+    const now = splitLeaves(flat, undefined)
+    const traced = entry.call.arguments
+    return traced.arrays.length === now.arrays.length && traced.arrays.every((x, i) => sameAval(x, now.arrays[i])) &&
+      traced.leaves.every((l, i) => Tree.sameStructure(l.structure, now.leaves[i].structure))
+  }
+  for (let i = 0; i < leaves.length; i++) {
+    const value = valueOf(leaves[i])
+    if (!Tensor.isTensor(value) || (value.aval !== avals[i] && !ShapedArray.equals(value.aval, avals[i]))) return false
+  }
+  return true
 }
 
 /** Does a Variable that the function reads through its closure still have the shapes that were traced? */
@@ -259,31 +277,33 @@ const sameState = (slot: Slot): boolean => {
 }
 
 /** Is what was passed as an argument and used through the closure too the same as when the function was traced? */
-const sameAliases = (c: Call, now: SplitArguments): boolean => {
+const sameAliases = (c: Call, now: Split): boolean => {
   const reads = c.discharged.reads
   if (reads.length === 0 && c.aliased.length === 0) return true
-  const cells = new Set<unknown>(now.split.leaves.map((l) => l._tag === "Variable" ? cellOf(l.variable) : undefined))
+  const cells = new Set<unknown>(now.leaves.map((l) => l._tag === "Variable" ? cellOf(l.variable) : undefined))
   if (reads.some((slot) => cells.has(slot.cell))) return false
   return c.aliased.every(({ leaf, variable }) => {
-    const now_ = now.split.leaves[leaf]
+    const now_ = now.leaves[leaf]
     return now_._tag === "Variable" && now_.variable === variable
   })
 }
 
 /** The arrays that the Program uses, as they are now. */
-const gather = (entry: Entry, split: SplitArguments): ReadonlyArray<Tensor.Tensor> => {
+const gather = (entry: Entry, flat: Split): ReadonlyArray<Tensor.Tensor> => {
   const { captures, reads } = entry.call.discharged
-  if (captures.length === 0 && reads.length === 0) {
-    const out: Array<Tensor.Tensor> = []
-    for (const i of entry.used) out.push(split.arrays[i])
-    return out
+  if (captures.length === 0 && reads.length === 0 && entry.avals !== undefined) {
+    return entry.used.map((i) => valueOf(flat.leaves[i]) as Tensor.Tensor)
   }
-  const all = [...captures, ...reads.flatMap((slot) => Tree.leaves(slot.cell.raw)), ...split.arrays]
+  const all = [
+    ...captures,
+    ...reads.flatMap((slot) => Tree.leaves(slot.cell.raw)),
+    ...splitLeaves(flat, undefined).arrays
+  ]
   return entry.used.map((i) => all[i])
 }
 
 /** Writes new state back, frees what it replaces, and gives the result. */
-const finish = (entry: Entry, split: SplitArguments, storages: ReadonlyArray<Storage>): unknown => {
+const finish = (entry: Entry, flat: Split, storages: ReadonlyArray<Storage>): unknown => {
   const { call: c } = entry
   const outputs = storages.map((storage, i) => Tensor.concrete(c.discharged.program.outputs[i].aval, storage))
   const replaced: Array<Storage> = []
@@ -297,9 +317,9 @@ const finish = (entry: Entry, split: SplitArguments, storages: ReadonlyArray<Sto
   }
   const own = outputs.length - c.discharged.writes.reduce((n, w) => n + w.leaves, 0)
   const result = entry.stable
-    ? finishStable(entry, split, outputs, own, write)
+    ? finishStable(entry, flat, outputs, own, write)
     : land(
-      { ...c, arguments: split },
+      { ...c, arguments: splitLeaves(flat, undefined) },
       { outputs: outputs.slice(0, own), state: outputs.slice(own), parent: undefined, write }
     )
   // A buffer that the step handed through to an output is not freed: the backend counts it once for each.
@@ -309,7 +329,7 @@ const finish = (entry: Entry, split: SplitArguments, storages: ReadonlyArray<Sto
 
 const finishStable = (
   entry: Entry,
-  split: SplitArguments,
+  flat: Split,
   outputs: ReadonlyArray<Tensor.Tensor>,
   own: number,
   write: (variable: Parameters<typeof cellOf>[0], value: unknown) => void
@@ -320,7 +340,7 @@ const finishStable = (
     if (r.unchanged) continue
     const arrays = r.arrays.length
     if (r.argument !== undefined && r.leaf._tag === "Variable") {
-      const leaf = split.leaves[r.argument].leaf
+      const leaf = flat.leaves[r.argument]
       if (leaf._tag === "Variable") {
         write(leaf.variable, Tree.unflatten(r.structure, outputs.slice(next, next + arrays)))
       }
