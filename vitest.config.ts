@@ -1,4 +1,4 @@
-// The test projects. One suite, many machines: the files in test/backend/*.suite.ts describe what a backend must do,
+// The test projects. One suite, many machines: the files in test/Backend/*.suite.ts describe what a backend must do,
 // and a thin file per project hands them that project's Backend.
 //
 //   node      test/**/*.test.ts         plain Node
@@ -17,8 +17,8 @@ import { launchOptions } from "./scripts/support/chromium.ts"
 // `import "linum/..."` means src.
 const ours = "linum-source"
 
-const webgpuFiles = "test/{backend,tooling}/webgpu*.test.ts"
-const browserFiles = "test/{backend,tooling}/browser*.test.ts"
+const webgpuFiles = "test/{Backend,tooling}/webgpu*.test.ts"
+const browserFiles = "test/{Backend,tooling}/browser*.test.ts"
 
 const node = {
   resolve: { conditions: [ours, ...defaultServerConditions] },

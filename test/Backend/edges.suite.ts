@@ -9,6 +9,7 @@ import type * as DType from "../../src/Tensor/DType.ts"
 import * as lax from "../../src/Tensor/lax/index.ts"
 import type { Tensor } from "../../src/Tensor/Tensor.ts"
 import { fromValues } from "../support/arbitrary.ts"
+import { nothingLivesBut } from "../support/results.ts"
 
 const { NaN: nan, POSITIVE_INFINITY: inf } = Number
 
@@ -106,6 +107,7 @@ export const edgeSuite = (name: string, layer: Layer.Layer<Backend, unknown>): v
       it.effect(what, () =>
         Effect.gen(function*() {
           assert.deepStrictEqual(Array.from(yield* toTypedArray(x)), [...expected])
+          yield* nothingLivesBut(x)
         }).pipe(Effect.provide(layer)))
     }
   })

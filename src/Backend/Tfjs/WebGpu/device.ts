@@ -235,8 +235,10 @@ export const make = (gpu: Gpu): Device<GpuData> => {
       return { aval, allocation, spread: false }
     },
     setRow: (target, index, value) =>
-      ready.withPlain([value], ([memory]) =>
-        gpu.copy(memory, 0, target.allocation, index * bytesOf(value.aval), bytesOf(value.aval))),
+      ready.withPlain(
+        [value],
+        ([memory]) => gpu.copy(memory, 0, target.allocation, index * bytesOf(value.aval), bytesOf(value.aval))
+      ),
     read: (d) =>
       sizeOf(d.aval) === 0
         ? DTypes.allocate(d.aval.dtype, 0)

@@ -67,7 +67,8 @@ export const rounding = (to: DType) => {
     expressions: (x) => [narrow(x, to)]
   }
   const source = elementwiseSource(round, [false])
-  return (bench: Bench, out: Allocation, elements: number): ReadonlyArray<Allocation> => bench.run(source, [out], elements)
+  return (bench: Bench, out: Allocation, elements: number): ReadonlyArray<Allocation> =>
+    bench.run(source, [out], elements)
 }
 
 /** A product of matrices, [batch, m, k] by [batch, k, n]; swapped operands have their last two axes the other way round. */

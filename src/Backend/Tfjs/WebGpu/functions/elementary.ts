@@ -108,8 +108,9 @@ fn cbrt_(x: f32) -> f32 {
   let a = select(abs_(x), abs_(x) * 16777216.0, tiny);
   var r = bitcast<f32>(bitcast<u32>(a) / 3u + 0x2a512400u);
   for (var k = 0; k < 2; k++) {
-    let c = r * r * r;
-    r = r * (c + 2.0 * a) / (2.0 * c + a);
+    // r³ / a, which neither overflows nor underflows.
+    let t = r * r / (a / r);
+    r = r * (t + 2.0) / (2.0 * t + 1.0);
   }
   return copysign_(select(r, r * 0.00390625, tiny), x);
 }

@@ -139,7 +139,8 @@ fn digammapositive_(x: f32) -> f32 {
 fn digamma_(x: f32) -> f32 {
   if (isnan_(x)) { return x; }
   if (isinf_(x)) { return select(nan_(), x, x > 0.0); }
-  if (x <= 0.0 && floor(x) == x) { return nan_(); }
+  if (x == 0.0) { return neg_(inf_()); }
+  if (x < 0.0 && floor(x) == x) { return nan_(); }
   if (x >= 0.5) { return digammapositive_(x); }
   let r = x - floor(x + 0.5);
   return digammapositive_(1.0 - x) - 3.14159265358979324 / tan_(3.14159265358979324 * r);

@@ -57,7 +57,9 @@ const general = (equation: Convolution): Plan => {
   const grouped = p.batch_group_count > 1
   // Rows count image and output position, k counts feature and tap.
   const positions = input.map((size, a) => {
-    const at = `let d${a} = o${a} * ${p.window_strides[a]}u + t${a} * ${p.rhs_dilation[a]}u - ${p.padding[a][0] >>> 0}u;`
+    const at = `let d${a} = o${a} * ${p.window_strides[a]}u + t${a} * ${p.rhs_dilation[a]}u - ${
+      p.padding[a][0] >>> 0
+    }u;`
     const step = p.lhs_dilation[a]
     return step === 1
       ? `${at}\nlet p${a} = d${a};\nif (p${a} >= ${size}u) { return zero; }`
@@ -117,7 +119,12 @@ const convolution = (equation: Convolution): Plan => {
   return (bench, [xs, ys]) =>
     round(
       bench,
-      conv2d(bench, { x, y, strides: p.window_strides, dilations: p.rhs_dilation, padding: p.padding, elements }, xs, ys),
+      conv2d(
+        bench,
+        { x, y, strides: p.window_strides, dilations: p.rhs_dilation, padding: p.padding, elements },
+        xs,
+        ys
+      ),
       elements
     )
 }

@@ -100,7 +100,12 @@ const dotGeneral = (equation: EquationOf<"dot_general">): Plan => {
   const b = handed(right, right.contracted, right.free)
   const round = rounding(to)
   return (bench, [xs, ys]) => {
-    const out = batchMatMul(bench, { batch, m, n, k, transposeA: a.swap, transposeB: b.swap }, a.as(bench, xs), b.as(bench, ys))
+    const out = batchMatMul(
+      bench,
+      { batch, m, n, k, transposeA: a.swap, transposeB: b.swap },
+      a.as(bench, xs),
+      b.as(bench, ys)
+    )
     return round(bench, out, batch * m * n)
   }
 }

@@ -50,7 +50,9 @@ const address = (a: Addressing, from: number, word: Word): string => {
     const limit = a.operand[axis] - a.sliceSizes[axis]
     if (component >= 0) {
       lines.push(`let raw${axis} = x${from}[b * ${a.indexed.length}u + ${component}u];`)
-      if (!a.clip) lines.push(`inside = inside && raw${axis} >= ${word === "i32" ? "0" : "0u"} && u32(raw${axis}) <= ${limit}u;`)
+      if (!a.clip) {
+        lines.push(`inside = inside && raw${axis} >= ${word === "i32" ? "0" : "0u"} && u32(raw${axis}) <= ${limit}u;`)
+      }
       lines.push(`let o${axis} = ${clamped(`raw${axis}`, word, limit)};`)
     } else {
       lines.push(`let o${axis} = ${batch === undefined ? "0u" : `b${batch[1]}`};`)
@@ -108,8 +110,8 @@ const updated = (primitive: Scatter, dtype: DType): string =>
 const scatter = (equation: EquationOf<Scatter>): Plan => {
   const { dimension_numbers: d, mode } = equation.params
   const [operand, indices, updates] = equation.inputs.map((a) => a.aval)
-  const inserted = [...d.inserted_window_dims, ...d.operand_batching_dims]
-  const kept = Shape.range(operand.shape.length).filter((axis) => !inserted.includes(axis))
+  const inserted = new Set([...d.inserted_window_dims, ...d.operand_batching_dims])
+  const kept = Shape.range(operand.shape.length).filter((axis) => !inserted.has(axis))
   const moved = d.scatter_dims_to_operand_dims
   const batch = indices.shape.slice(0, -1)
   const batchAxes = Shape.range(updates.shape.length).filter((axis) => !d.update_window_dims.includes(axis))
@@ -121,7 +123,10 @@ const scatter = (equation: EquationOf<Scatter>): Plan => {
   const moving = kept.filter((axis) => moved.includes(axis))
   const places = Shape.range(operand.shape.length).filter((axis) => !fixed.includes(axis))
   const across = Shape.size(fixed.map(windowSize))
-  const buckets = Math.max(1, Math.min(Shape.size(places.map((a) => operand.shape[a])), Math.floor(scatterThreads / Math.max(1, across))))
+  const buckets = Math.max(
+    1,
+    Math.min(Shape.size(places.map((a) => operand.shape[a])), Math.floor(scatterThreads / Math.max(1, across)))
+  )
   const placeStrides = Shape.strides(places.map((axis) => operand.shape[axis]))
   const updateStrides = Shape.strides(updates.shape)
   const updateAt = [
@@ -132,7 +137,11 @@ const scatter = (equation: EquationOf<Scatter>): Plan => {
   const inner = `
 ${unravel("m", moving.map(windowSize), "m")}
 ${moving.map((axis, k) => `let w${axis} = m${k};`).join("\n")}
-${Shape.range(operand.shape.length).map((axis) => `let p${axis} = o${axis}${kept.includes(axis) ? ` + w${axis}` : ""};`).join("\n")}
+${
+    Shape.range(operand.shape.length).map((axis) =>
+      `let p${axis} = o${axis}${kept.includes(axis) ? ` + w${axis}` : ""};`
+    ).join("\n")
+  }
 let place = ${["0u", ...places.map((axis, k) => `p${axis} * ${placeStrides[k]}u`)].join(" + ")};
 if (place % ${buckets}u == bucket) {
   let at = ${dot("p", Shape.strides(operand.shape))};

@@ -18,7 +18,9 @@ import { monoidOf } from "./reduction.ts"
 export const positions = (shape: Shape.Shape, p: WindowParams): string => {
   const tests = ["true"]
   const lines = shape.map((d, a) => {
-    const at = `let d${a} = o${a} * ${p.window_strides[a]}u + t${a} * ${p.window_dilation[a]}u - ${p.padding[a][0] >>> 0}u;`
+    const at = `let d${a} = o${a} * ${p.window_strides[a]}u + t${a} * ${p.window_dilation[a]}u - ${
+      p.padding[a][0] >>> 0
+    }u;`
     const step = p.base_dilation[a]
     // Below 0 it has wrapped around, to far more than any size.
     tests.push(step === 1 ? `p${a} < ${d}u` : `d${a} < 0x80000000u && d${a} % ${step}u == 0u && p${a} < ${d}u`)
@@ -125,9 +127,7 @@ const scatterSelected = (equation: EquationOf<"select_and_scatter_add">): Plan =
   const dtype: DType = equation.outputs[0].aval.dtype
   const shape = equation.inputs[1].aval.shape
   const output = equation.inputs[0].aval.shape
-  const add = `let w = ${
-    ["0", ...output.map((_, a) => `w${a} * ${Shape.strides(output)[a]}`)].join(" + ")
-  };
+  const add = `let w = ${["0", ...output.map((_, a) => `w${a} * ${Shape.strides(output)[a]}`)].join(" + ")};
 if (selected(u32(w)) == i32(i)) { total = total + x0[w]; }`
   const loops = shape.reduceRight(
     (body, _, a) => `for (var w${a} = first${a}; w${a} <= last${a}; w${a}++) {\n${body}\n}`,

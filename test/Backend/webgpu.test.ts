@@ -1,0 +1,11 @@
+// The WebGPU backend in Node, Dawn on a software adapter, computes what the reference and JAX compute.
+import { layer } from "../../src/Backend/Tfjs/WebGpu/index.ts"
+import { edgeSuite } from "./edges.suite.ts"
+import { goldenSuite } from "./golden.suite.ts"
+import { kernelSuite } from "./kernels.suite.ts"
+import { sharedLayer } from "../support/sharedLayer.ts"
+
+const shared = sharedLayer(layer)
+kernelSuite("tfjs-webgpu", shared)
+edgeSuite("tfjs-webgpu", shared)
+goldenSuite("tfjs-webgpu", shared)
