@@ -22,7 +22,9 @@ export {
   registerNode,
   type TreeProtocol
 } from "./Node.ts"
+export { toMermaid } from "./print.ts"
 export { clone, graphdef, immutable, merge, mutable, split, splitWith, state, variables } from "./split.ts"
 export { deleteAttribute, pop, type PopError, setAttribute } from "./structure.ts"
 export { findDuplicates, iterGraph, map, recursiveMap } from "./traverse.ts"
 export { update, type UpdateError } from "./update.ts"
+export { updateContext } from "./updateContext.ts"

@@ -13,11 +13,13 @@
  *
  * All arguments of a call are one value (a tuple), so that what is shared between them is one object inside as well.
  */
-import type { Trace } from "../Program/Trace.ts"
-import type { Any as Variable } from "../Ref/Variable.ts"
+import * as Effect from "effect/Effect"
+import { currentUnsafe, type Trace } from "../Program/Trace.ts"
+import { type Any as Variable, cellOf, writeAll } from "../Ref/Variable.ts"
 import { build } from "./build.ts"
 import { type Flat, flatten, type Leaf } from "./flatten.ts"
 import type { Any as GraphDef } from "./GraphDef.ts"
+import { snapshot } from "./read.ts"
 
 export { type Flattener, flattener } from "./cache.ts"
 export type { Leaf } from "./flatten.ts"
@@ -78,3 +80,45 @@ export const outerMerge = (
   outer: ReadonlyArray<object>,
   options: OuterMergeOptions
 ): unknown => build(graphdef, values, { owner: options.owner, outer, write: options.write }).value
+
+/**
+ * Runs a function on a copy of a model (or of several, in an array or object) and brings what it changed back: all four steps
+ * in one Effect. Values of Variables, fields set, removed or swapped inside reach the objects outside, which stay the same
+ * objects; where the result of the function has objects of the copy, it has the outer ones in their place. When the function
+ * fails, nothing is changed.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const updateContext = <A, B, E, R>(
+  value: A,
+  f: (inner: A) => Effect.Effect<B, E, R>
+): Effect.Effect<B, E, R> =>
+  Effect.suspend(() => {
+    const outer = outerSplit([value])
+    const before = snapshot(outer)
+    const owner = currentUnsafe()
+    const inner = innerMerge(outer.graphdef, before, owner)
+    const original = new Map(outer.leaves.flatMap((leaf, i) =>
+      leaf._tag === "Variable" ? [[inner.objects[outer.objects.indexOf(leaf.variable)], before[i]] as const] : []
+    ))
+    return Effect.map(f((inner.value as readonly [A])[0]), (out) => {
+      const after = innerSplit([inner.value, out], inner.objects)
+      const now = after.leaves.map((leaf) => {
+        if (leaf._tag === "Array") {
+          return leaf.tensor
+        }
+        const { raw } = cellOf(leaf.variable)
+        return original.has(leaf.variable) && original.get(leaf.variable) === raw ? undefined : raw
+      })
+      const variables: Array<Variable> = []
+      const values: Array<unknown> = []
+      const write: Write = (variable, x) => {
+        variables.push(variable)
+        values.push(x)
+      }
+      const merged = outerMerge(after.graphdef, now, outer.objects, { owner, write }) as readonly [unknown, B]
+      writeAll(variables, values)
+      return merged[1]
+    })
+  })
