@@ -160,19 +160,26 @@ export class Trace {
     this.write(cell, Lax.selectN(fails, before, literal(errors.length, "int32")))
   }
 
+  /** Lets go of the arrays of a finished run. */
+  forget(): void {
+    this.effects.length = 0
+    for (const slot of this.#slots.values()) slot.current = undefined
+  }
+
   /** Ends the run. Outputs of the Program: `outputs`, then the new values of written cells. */
   close(outputs: ReadonlyArray<Tensor>, args: ReadonlyArray<Tensor>): Discharged {
     const reads = [...this.#slots.values()]
-    const writes = reads.filter((s) => s.written && !unchanged(s)).map((slot) => {
-      const flat = Tree.flatten(slot.current)
-      return { slot, structure: flat.structure, leaves: flat.leaves.length, values: flat.leaves }
-    })
+    const written = reads.filter((s) => s.written && !unchanged(s)).map((slot) => ({
+      slot,
+      flat: Tree.flatten(slot.current)
+    }))
     const closed = build({
-      outputs: [...outputs, ...writes.flatMap((w) => w.values)],
+      outputs: [...outputs, ...written.flatMap((w) => w.flat.leaves)],
       arguments: [...reads.flatMap((s) => s.initial.leaves), ...args],
       effects: this.effects,
       scope: this.scope
     })
+    const writes = written.map(({ flat, slot }) => ({ slot, structure: flat.structure, leaves: flat.leaves.length }))
     return { ...closed, reads, writes }
   }
 }

@@ -25,7 +25,17 @@ import type { Storage } from "../Tensor/Storage.ts"
 import * as Tensor from "../Tensor/Tensor.ts"
 import * as Tree from "../Tensor/Tree.ts"
 import type { TransformError } from "./attempt.ts"
-import { type Call, call, land, operands, rebuildPure, type SplitArguments, splitLeaves, writeThrough } from "./lift.ts"
+import {
+  type Call,
+  call,
+  forget,
+  land,
+  operands,
+  rebuildPure,
+  type SplitArguments,
+  splitLeaves,
+  writeThrough
+} from "./lift.ts"
 import type { Check, Traceable } from "./types.ts"
 
 /** A compiled function. */
@@ -180,7 +190,7 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
       const idle = program.outputs.length === 0 && !hasEffects(program)
       const entryOf = (executable: Executable | undefined): Entry => {
         const entry: Entry = {
-          call: c,
+          call: forget(c),
           backend,
           graphdef: split.split.graphdef,
           executable,

@@ -196,6 +196,30 @@ const isPlain = (structure: Tree.Structure): boolean => {
 export const rebuildPure = (pure: PureResult, outputs: ReadonlyArray<Tensor>): unknown =>
   Tree.unflatten(pure.structure, pure.outputs.map((i) => outputs[i]))
 
+/**
+ * The call without the arrays of the first run and of the trace: what is kept for later runs. A compiled function must not hold on to the
+ * batch and the parameters that it was first called with.
+ */
+export const forget = (c: Call): Call => {
+  const abstract = (x: Tensor): Tensor => c.trace.argument(x.aval)
+  const bareLeaf = (leaf: UpdateContext.Leaf): UpdateContext.Leaf =>
+    leaf._tag === "Array" ? { ...leaf, tensor: abstract(leaf.tensor) } : leaf
+  const strip = <L extends LeafArrays>(l: L): L => ({ ...l, leaf: bareLeaf(l.leaf), arrays: l.arrays.map(abstract) })
+  for (const r of c.results) {
+    if (r.leaf._tag !== "Variable") continue
+    const cell = cellOf(r.leaf.variable)
+    if (cell.owner === c.trace) cell.raw = Tree.map(cell.raw, abstract)
+  }
+  c.trace.forget()
+  const args: SplitArguments = {
+    ...c.arguments,
+    split: { ...c.arguments.split, leaves: c.arguments.split.leaves.map(bareLeaf) },
+    leaves: c.arguments.leaves.map(strip),
+    arrays: c.arguments.arrays.map(abstract)
+  }
+  return { ...c, arguments: args, results: c.results.map(strip) }
+}
+
 /** The argument leaf whose (only) array this is. */
 const arrayArgument = (
   entries: ReadonlyArray<LeafArrays & { readonly value: unknown }>,
