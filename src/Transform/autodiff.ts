@@ -73,7 +73,7 @@ const activeArgument = (
     const first = offsets(split)
     const own = split.leaves.flatMap((l, i) => l.leaf.path[0] === String(at) ? [{ ...l, first: first[i] }] : [])
     const arg = args[at]
-    const wrapped = own.some((l) => l.leaf._tag === "Variable")
+    const wrapped = isModule(arg) || own.some((l) => l.leaf._tag === "Variable")
     const chosen = wrapped
       ? own.filter(({ leaf }) =>
         leaf._tag === "Variable"
