@@ -5,6 +5,7 @@ import { Module } from "../../src/Ref/Module.ts"
 import * as Variable from "../../src/Ref/Variable.ts"
 import * as ShapedArray from "../../src/Tensor/ShapedArray.ts"
 import { fromHost, type Tensor } from "../../src/Tensor/Tensor.ts"
+import { random } from "./arbitrary.ts"
 
 /** A float32 array of zeros, in host memory. */
 export const zeros = (...shape: ReadonlyArray<number>): Tensor =>
@@ -73,17 +74,6 @@ export class Stack extends Module("Stack")<{ readonly blocks: ReadonlyArray<Bloc
 
 export class Node extends Module("Node")<Readonly<Record<string, unknown>>> {}
 
-/** Numbers in [0, 1) that depend on the seed alone (mulberry32). */
-const random = (seed: number) => {
-  let a = seed | 0
-  return () => {
-    a = (a + 0x6d2b79f5) | 0
-    let t = Math.imul(a ^ (a >>> 15), 1 | a)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
-  }
-}
-
 const kinds = [
   Variable.Param,
   Variable.BatchStat,
@@ -95,9 +85,8 @@ const kinds = [
 
 /** A graph of up to eight nodes and eight Variables, each of which may occur anywhere and more than once. */
 export const generate = (seed: number): Node => {
-  const next = random(seed)
-  const upTo = (n: number) => Math.floor(next() * n)
-  const pick = <A>(items: ReadonlyArray<A>): A => items[upTo(items.length)]
+  const { integer, pick } = random(seed)
+  const upTo = (n: number) => integer(0, n)
   const variables = Array.from({ length: 1 + upTo(8) }, (_, i) =>
     pick(kinds).makeUnsafe(
       upTo(5) === 0 ? { a: zeros(1), b: [zeros(2), zeros(3)] } : zeros(upTo(3), 1 + upTo(3)),
@@ -122,8 +111,8 @@ export const generate = (seed: number): Node => {
 /** Some changes of fields of a generated graph: fields set to other parts of it or to new ones, swapped and removed. */
 export const mutate = (model: unknown, seed: number): Effect.Effect<void, unknown> =>
   Effect.gen(function*() {
-    const next = random(seed + 7)
-    const upTo = (n: number) => Math.floor(next() * n)
+    const { integer } = random(seed + 7)
+    const upTo = (n: number) => integer(0, n)
     for (let step = upTo(5); step >= 0; step--) {
       const parts = [...iterGraph(model)].map(([, part]) => part)
       const nodes = parts.filter((part) => part instanceof Node)
