@@ -37,7 +37,7 @@ const everything = ({ f, make }: Case): ReadonlyArray<Tensor> => {
 const cases: ReadonlyArray<Case> = [...dots, ...convolutions, ...windows, ...indexing]
 
 /** The suite, for the backend that a layer gives. */
-export const agreement = (name: string, layer: Layer.Layer<Backend>, tolerance: Tolerance = {}): void => {
+export const agreement = (name: string, layer: Layer.Layer<Backend, unknown>, tolerance: Tolerance = {}): void => {
   describe(`${name} agrees with the reference`, () => {
     for (const each of cases) {
       it.effect(each.name, () =>

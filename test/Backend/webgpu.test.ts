@@ -1,9 +1,9 @@
 // The WebGPU backend in Node, Dawn on a software adapter, computes what the reference and JAX compute.
 import { layer } from "../../src/Backend/Tfjs/WebGpu/index.ts"
+import { sharedLayer } from "../support/sharedLayer.ts"
 import { edgeSuite } from "./edges.suite.ts"
 import { goldenSuite } from "./golden.suite.ts"
 import { kernelSuite } from "./kernels.suite.ts"
-import { sharedLayer } from "../support/sharedLayer.ts"
 
 const shared = sharedLayer(layer)
 kernelSuite("tfjs-webgpu", shared)
