@@ -1,4 +1,4 @@
-import { type Effect, pipe } from "effect"
+import { Effect, pipe } from "effect"
 import { expect, it } from "tstyche"
 import * as GraphDef from "../src/GraphDef/index.ts"
 import type { Module } from "../src/Ref/Module.ts"
@@ -8,6 +8,7 @@ import type { Tensor } from "../src/Tensor/Tensor.ts"
 import type { Block, Chain, Net, Plain, Stack } from "./models.ts"
 
 declare const net: Net
+declare const make: () => Net
 declare const block: Block
 declare const stack: Stack
 declare const chain: Chain
@@ -103,6 +104,19 @@ it("merge gives the model's type back", () => {
   type Parts = Ok<typeof parts>
   const merge = (...[graphdef, params, rng]: Parts) => GraphDef.merge(graphdef, params, rng)
   expect<Ok<ReturnType<typeof merge>>>().type.toBe<Net>()
+})
+
+it("can be an argument of generic functions", () => {
+  const merged = Effect.flatMap(GraphDef.split(net, Param, RngState), ([def, params, rng]) => GraphDef.merge(def, params, rng))
+  expect<Ok<typeof merged>>().type.toBe<Net>()
+  const kernel = Effect.map(GraphDef.split(make(), Param, Filter.rest), ([, params]) => params.dense.kernel.value)
+  expect<Ok<typeof kernel>>().type.toBe<Tensor>()
+})
+
+it("leaves lists of unknown length to the running program", () => {
+  const filters: ReadonlyArray<Filter.Filter> = [Param]
+  const parts = Effect.flip(Effect.flip(GraphDef.split(make(), ...filters)))
+  expect<Ok<typeof parts>[1]["dense"]>().type.toBeAssignableTo<State<unknown> | undefined>()
 })
 
 it("state and pop need not cover everything", () => {

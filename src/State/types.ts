@@ -118,9 +118,9 @@ type Tagged<K, T> = T extends string ? string extends T ? never : K extends T | 
 export type Covered<K, F> = F extends Rest | Everything ? K
   : F extends Nothing | Opaque ? never
   : F extends { readonly tag: infer T } ? Tagged<K, T>
-  : F extends AnyOf<infer Fs> ? Covered<K, Fs[number]>
+  : F extends AnyOf<infer Fs> ? number extends Fs["length"] ? never : Covered<K, Fs[number]>
   : F extends AllOf<infer Fs> ? CoveredByAll<K, Fs>
-  : F extends Not<infer G> ? Exclude<K, Possible<K, G>>
+  : F extends Not<infer G> ? [Filter] extends [G] ? never : Exclude<K, Possible<K, G>>
   : never
 
 type CoveredByAll<K, Fs> = Fs extends readonly [infer F, ...infer Others] ? CoveredByAll<Covered<K, F>, Others>
@@ -136,9 +136,9 @@ type CoveredByAll<K, Fs> = Fs extends readonly [infer F, ...infer Others] ? Cove
 export type Possible<K, F> = F extends Rest | Everything | Opaque ? K
   : F extends Nothing ? never
   : F extends { readonly tag: infer T } ? string extends T ? K : Tagged<K, T>
-  : F extends AnyOf<infer Fs> ? Possible<K, Fs[number]>
+  : F extends AnyOf<infer Fs> ? number extends Fs["length"] ? K : Possible<K, Fs[number]>
   : F extends AllOf<infer Fs> ? PossibleByAll<K, Fs>
-  : F extends Not<infer G> ? Exclude<K, Covered<K, G>>
+  : F extends Not<infer G> ? [Filter] extends [G] ? K : Exclude<K, Covered<K, G>>
   : never
 
 type PossibleByAll<K, Fs> = Fs extends readonly [infer F, ...infer Others] ? PossibleByAll<Possible<K, F>, Others> : K
@@ -161,6 +161,8 @@ export interface NoFilterCovers<out Kind> {
  * @since 0.1.0
  */
 export type Check<K, Fs extends ReadonlyArray<Filter>> = Fs extends readonly [] ? unknown
+  // A list whose length is not known is checked when it runs.
+  : number extends Fs["length"] ? unknown
   // Generic code, of whose model no kind is known, must end so.
   : Fs extends readonly [...ReadonlyArray<unknown>, Rest | Everything] ? unknown
   : [Exclude<K, Covered<K, Fs[number]>>] extends [never] ? unknown
