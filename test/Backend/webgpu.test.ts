@@ -2,6 +2,7 @@
 import { layer } from "../../src/Backend/Tfjs/WebGpu/index.ts"
 import { sharedLayer } from "../support/sharedLayer.ts"
 import { edgeSuite } from "./edges.suite.ts"
+import { executorSuite } from "./executor.suite.ts"
 import { goldenSuite } from "./golden.suite.ts"
 import { kernelSuite } from "./kernels.suite.ts"
 
@@ -9,3 +10,4 @@ const shared = sharedLayer(layer)
 kernelSuite("tfjs-webgpu", shared)
 edgeSuite("tfjs-webgpu", shared)
 goldenSuite("tfjs-webgpu", shared)
+executorSuite("tfjs-webgpu", shared)
