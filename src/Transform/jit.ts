@@ -17,24 +17,26 @@ import { type Flattener, flattener, type Split } from "../GraphDef/updateContext
 import * as control from "../Program/control.ts"
 import { hasEffects, make as makeProgram, type Var } from "../Program/Program.ts"
 import { simplify } from "../Program/simplify.ts"
-import { CurrentTrace, readCell, type Slot, type Trace } from "../Program/Trace.ts"
+import { type Cell, CurrentTrace, readCell, type Slot, type Trace } from "../Program/Trace.ts"
 import { Rngs, type RngStreams } from "../Ref/Rngs.ts"
 import { cellOf } from "../Ref/Variable.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import type { Storage } from "../Tensor/Storage.ts"
 import * as Tensor from "../Tensor/Tensor.ts"
 import * as Tree from "../Tensor/Tree.ts"
-import type { TransformError } from "./attempt.ts"
+import { throwing, type TransformError } from "./attempt.ts"
 import {
   type Call,
   call,
+  conclude,
+  emitter,
   forget,
   land,
   operands,
   rebuildPure,
+  resultCount,
   type SplitArguments,
-  splitLeaves,
-  writeThrough
+  splitLeaves
 } from "./lift.ts"
 import type { Check, Traceable } from "./types.ts"
 
@@ -113,7 +115,7 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
   apply(args: Args): Effect.Effect<A, E | TransformError, Backend> {
     return Effect.contextWith((context: Context.Context<Backend>) => {
       const parent = Context.get(context, CurrentTrace)
-      return parent === undefined ? this.#run(args, context) : this.#inline(args, parent)
+      return throwing(parent === undefined ? this.#run(args, context) : this.#inline(args, parent))
     })
   }
 
@@ -123,17 +125,11 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
       const split = splitLeaves(this.#flatten([...args]), parent)
       this.traces++
       // The services of the outer trace serve the inner one: R was checked to hold no others.
-      return Effect.map(this.#trace(this.#f, split, parent), (c) => {
+      return Effect.flatMap(this.#trace(this.#f, split, parent), (c) => {
         const node = control.call(this.#name, c.discharged.program, operands(c, parent))
-        if (hasEffects(c.discharged.program)) parent.emit(node)
-        const own = c.discharged.program.outputs.length -
-          c.discharged.writes.reduce((n, w) => n + w.leaves, 0)
-        return land(c, {
-          outputs: node.outputs.slice(0, own),
-          state: node.outputs.slice(own),
-          parent,
-          write: writeThrough(parent)
-        }) as A
+        const kept = emitter(parent)
+        kept.emit(node)
+        return conclude(c, node.outputs, kept) as Effect.Effect<A, TransformError>
       })
     })
   }
@@ -172,16 +168,7 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
 
   #compile(split: SplitArguments, backend: Backend["Service"], withRngs: boolean) {
     this.traces++
-    const f: Traceable<Args, A, E, R> = withRngs
-      ? (...args) => {
-        const inner: ReadonlyArray<unknown> = args
-        return Effect.provideService(this.#f(...args), Rngs, inner[inner.length - 1] as RngStreams) as Effect.Effect<
-          A,
-          E,
-          R
-        >
-      }
-      : this.#f
+    const f: Traceable<Args, A, E, R> = withRngs ? provideLast(this.#f) : this.#f
     return Effect.flatMap(this.#trace(f, split, undefined), (c) => {
       const program = simplify(c.discharged.program)
       const needed = new Set<unknown>([...program.equations.flatMap((e) => e.inputs), ...program.outputs])
@@ -215,9 +202,9 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
     return Effect.suspend(() => {
       const inputs = gather(entry, flat)
       const pending = inputs.filter((x) => x.source._tag !== "Concrete" && x.source._tag !== "Literal")
-      const run = pending.length === 0
-        ? executable.run(inputs.map(storageOf))
-        : Effect.flatMap(compute(...pending), () => executable.run(inputs.map(storageOf)))
+      // While pending arrays are computed others may write: all is read again, in one block.
+      if (pending.length > 0) return Effect.flatMap(compute(...pending), () => this.#execute(entry, flat))
+      const run = executable.run(inputs.map(storageOf))
       return entry.code === undefined
         ? Effect.map(run, (storages) => finish(entry, flat, storages) as A)
         : Effect.flatMap(
@@ -227,6 +214,16 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
         )
     })
   }
+}
+
+/** The function with the service `Rngs` as one more, last argument. */
+const provideLast = <Args extends ReadonlyArray<unknown>, A, E, R>(
+  f: Traceable<Args, A, E, R>
+): Traceable<Args, A, E, R> =>
+(...args) => {
+  const all: ReadonlyArray<unknown> = args
+  const own = all.slice(0, -1) as unknown as Args
+  return Effect.provideService(f(...own), Rngs, all[all.length - 1] as RngStreams) as Effect.Effect<A, E, R>
 }
 
 /** Fails with the error of the first check that failed. The error was typed as one of E when `Check.that` was called. */
@@ -244,7 +241,7 @@ const failure = <E>(
 const codePosition = (c: Call): number | undefined => {
   const checks = c.trace.ownChecks
   if (checks === undefined) return undefined
-  let at = c.results.reduce((n, r) => n + (r.unchanged ? 0 : r.arrays.length), 0)
+  let at = resultCount(c)
   for (const { leaves, slot } of c.discharged.writes) {
     if (slot.cell === checks.cell) return at
     at += leaves
@@ -317,21 +314,16 @@ const finish = (entry: Entry, flat: Split, storages: ReadonlyArray<Storage>): un
   const { call: c } = entry
   const outputs = storages.map((storage, i) => Tensor.concrete(c.discharged.program.outputs[i].aval, storage))
   const replaced: Array<Storage> = []
-  const write = (variable: Parameters<typeof cellOf>[0], value: unknown): void => {
-    const cell = cellOf(variable)
-    if (!cell.shared) {
+  const write = (cell: Cell, value: unknown): void => {
+    if (cell.shared === false) {
       for (const x of Tree.leaves(cell.raw)) if (x.source._tag === "Concrete") replaced.push(x.source.storage)
     }
     cell.raw = value
     cell.shared = false
   }
-  const own = outputs.length - c.discharged.writes.reduce((n, w) => n + w.leaves, 0)
   const result = entry.stable
-    ? finishStable(entry, flat, outputs, own, write)
-    : land(
-      { ...c, arguments: splitLeaves(flat, undefined) },
-      { outputs: outputs.slice(0, own), state: outputs.slice(own), parent: undefined, write }
-    )
+    ? finishStable(entry, flat, outputs, write)
+    : land({ ...c, arguments: splitLeaves(flat, undefined) }, { outputs, parent: undefined, write })
   // A buffer that the step handed through to an output is not freed: the backend counts it once for each.
   for (const storage of replaced) entry.backend.release(storage)
   return result
@@ -341,8 +333,7 @@ const finishStable = (
   entry: Entry,
   flat: Split,
   outputs: ReadonlyArray<Tensor.Tensor>,
-  own: number,
-  write: (variable: Parameters<typeof cellOf>[0], value: unknown) => void
+  write: (cell: Cell, value: unknown) => void
 ): unknown => {
   const { call: c } = entry
   let next = 0
@@ -352,14 +343,13 @@ const finishStable = (
     if (r.argument !== undefined && r.leaf._tag === "Variable") {
       const leaf = flat.leaves[r.argument]
       if (leaf._tag === "Variable") {
-        write(leaf.variable, Tree.unflatten(r.structure, outputs.slice(next, next + arrays)))
+        write(cellOf(leaf.variable), Tree.unflatten(r.structure, outputs.slice(next, next + arrays)))
       }
     }
     next += arrays
   }
-  next = own
   for (const { leaves, slot, structure } of c.discharged.writes) {
-    slot.cell.raw = Tree.unflatten(structure, outputs.slice(next, next += leaves))
+    write(slot.cell, Tree.unflatten(structure, outputs.slice(next, next += leaves)))
   }
   return c.pure === undefined ? undefined : rebuildPure(c.pure, outputs)
 }
