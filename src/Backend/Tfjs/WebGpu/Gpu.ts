@@ -121,7 +121,7 @@ export class Gpu {
     return { buffer, bytes, handles: 1, free }
   }
 
-  /** Memory for `bytes`, its content undefined. Throws `OutOfMemory`, and `UnsupportedOperation` for what no buffer can hold. */
+  /** Memory for `bytes`, its content undefined. Throws `OutOfMemory`, also for more than the adapter's buffers hold. */
   allocate(bytes: number): Allocation {
     this.check()
     const size = this.#sizeFor(bytes)
@@ -166,18 +166,15 @@ export class Gpu {
     allocation.free()
   }
 
-  #sizeFor(bytes: number): number {
+  /** Bytes of the largest array. */
+  get largest(): number {
     const { maxBufferSize, maxStorageBufferBindingSize } = this.device.limits
-    const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize)
-    if (bytes > limit) {
-      throw new UnsupportedOperation({
-        backend: name,
-        operation: `array of ${bytes} bytes`,
-        dtype: "any",
-        hint: `this adapter's buffers hold at most ${limit} bytes; split the array or use a smaller batch`
-      })
-    }
-    return Math.min(roundUp(bytes), limit)
+    return Math.min(maxBufferSize, maxStorageBufferBindingSize)
+  }
+
+  #sizeFor(bytes: number): number {
+    if (bytes > this.largest) throw this.outOfMemory(bytes)
+    return Math.min(roundUp(bytes), this.largest)
   }
 
   #create(size: number, mappedAtCreation: boolean): GPUBuffer {

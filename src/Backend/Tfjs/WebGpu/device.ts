@@ -10,7 +10,7 @@ import type { EquationOf } from "../../../Program/Program.ts"
 import type { DType, TypedArray } from "../../../Tensor/DType.ts"
 import * as DTypes from "../../../Tensor/DType.ts"
 import * as Shape from "../../../Tensor/Shape.ts"
-import type { ShapedArray } from "../../../Tensor/ShapedArray.ts"
+import * as ShapedArray from "../../../Tensor/ShapedArray.ts"
 import * as Storage from "../../../Tensor/Storage.ts"
 import { type BackendError, BackendUnavailable, DeviceLost, OutOfMemory, UnsupportedOperation } from "../../Backend.ts"
 import type { ComputedPrimitive, Data, Device, Kernel, KernelTable, Run } from "../Device.ts"
@@ -28,8 +28,8 @@ export interface GpuData extends Data {
   readonly spread: boolean
 }
 
-const sizeOf = (aval: ShapedArray): number => Shape.size(aval.shape)
-const bytesOf = (aval: ShapedArray): number => sizeOf(aval) * wordBytes
+const sizeOf = (aval: ShapedArray.ShapedArray): number => Shape.size(aval.shape)
+const bytesOf = (aval: ShapedArray.ShapedArray): number => sizeOf(aval) * wordBytes
 
 const notOurs = new BackendUnavailable({
   backend: name,
@@ -96,7 +96,7 @@ class Kernels {
     }
   }
 
-  #run(plan: Plan, avals: ReadonlyArray<ShapedArray>): Run<GpuData> {
+  #run(plan: Plan, avals: ReadonlyArray<ShapedArray.ShapedArray>): Run<GpuData> {
     const data = (allocations: ReadonlyArray<Allocation>): ReadonlyArray<GpuData> =>
       allocations.map((allocation, i) => ({ aval: avals[i], allocation, spread: false }))
     if (typeof plan === "function") {
@@ -105,7 +105,8 @@ class Kernels {
     if ("_tag" in plan) return this.#elementwise(plan, avals)
     const sizes = avals.map(bytesOf)
     const elements = sizeOf(avals[0])
-    if (elements > 0) this.#gpu.prepare(plan)
+    // What does not fit will fail when it runs; its sizes may not even fit a shader's numbers.
+    if (elements > 0 && sizes.every((bytes) => bytes <= this.#gpu.largest)) this.#gpu.prepare(plan)
     return (inputs) =>
       this.withPlain(inputs, (memory) => {
         const outputs = this.#outputs(sizes)
@@ -115,7 +116,7 @@ class Kernels {
   }
 
   /** One shader for every combination of inputs that are spread; if all are, so is the result. */
-  #elementwise(plan: Elementwise, avals: ReadonlyArray<ShapedArray>): Run<GpuData> {
+  #elementwise(plan: Elementwise, avals: ReadonlyArray<ShapedArray.ShapedArray>): Run<GpuData> {
     const sources = new Map<string, Source>()
     const elements = sizeOf(avals[0])
     return (inputs) => {
@@ -149,7 +150,7 @@ const isScalarBroadcast = (equation: EquationOf<ComputedPrimitive>): boolean =>
   sizeOf(equation.outputs[0].aval) > 1
 
 /** Another handle on the same memory. */
-const share = (d: GpuData, aval: ShapedArray): GpuData => {
+const share = (d: GpuData, aval: ShapedArray.ShapedArray): GpuData => {
   d.allocation.handles++
   return { aval, allocation: d.allocation, spread: d.spread }
 }
@@ -209,7 +210,7 @@ export const make = (gpu: Gpu): Device<GpuData> => {
   const ready = new Kernels(gpu)
   const storages = new Storages(gpu)
 
-  const read = (allocation: Allocation, aval: ShapedArray): Effect.Effect<TypedArray, BackendError> =>
+  const read = (allocation: Allocation, aval: ShapedArray.ShapedArray): Effect.Effect<TypedArray, BackendError> =>
     Effect.map(gpu.read(allocation, bytesOf(aval)), (bytes) => decode(bytes, aval.dtype))
 
   return {
@@ -239,10 +240,12 @@ export const make = (gpu: Gpu): Device<GpuData> => {
         [value],
         ([memory]) => gpu.copy(memory, 0, target.allocation, index * bytesOf(value.aval), bytesOf(value.aval))
       ),
-    read: (d) =>
-      sizeOf(d.aval) === 0
-        ? DTypes.allocate(d.aval.dtype, 0)
-        : Effect.suspend(() => ready.withPlain([d], ([memory]) => read(memory, d.aval))),
+    read: (d) => {
+      if (sizeOf(d.aval) === 0) return DTypes.allocate(d.aval.dtype, 0)
+      if (!d.spread) return read(d.allocation, d.aval)
+      const one = read(d.allocation, ShapedArray.withShape(d.aval, []))
+      return Effect.map(one, ([value]) => DTypes.allocate(d.aval.dtype, sizeOf(d.aval)).fill(value))
+    },
     dispose: (d) => gpu.drop(d.allocation),
     flush: () => {
       gpu.submit()
