@@ -66,6 +66,28 @@ const bySignature = <F>(body: (...args: ReadonlyArray<never>) => unknown): F => 
  * covers a Variable gets it, and every Variable must be covered: the compiler names a kind that is not. Fails with a
  * `FilterError` where the compiler cannot tell.
  *
+ * ```ts import.meta.vitest
+ * import { Effect } from "effect"
+ * import * as nnx from "linum"
+ *
+ * class Linear extends nnx.Module("Linear")<{
+ *   readonly kernel: nnx.Variable<"Param", nnx.Tensor.Tensor>
+ *   readonly mean: nnx.Variable<"BatchStat", nnx.Tensor.Tensor>
+ * }> {}
+ * const model = new Linear({
+ *   kernel: nnx.Param.makeUnsafe(nnx.Tensor.ones([2, 3])),
+ *   mean: nnx.BatchStat.makeUnsafe(nnx.Tensor.zeros([3]))
+ * })
+ *
+ * const program = Effect.gen(function*() {
+ *   const [graphdef, params, stats] = yield* nnx.split(model, nnx.Param, nnx.BatchStat)
+ *   console.log(params.kernel.value.shape) // => [ 2, 3 ]
+ *   const copy = yield* nnx.merge(graphdef, params, stats)
+ *   console.log(copy.kernel.kind, copy === model) // => Param false
+ * })
+ * Effect.runSync(program)
+ * ```
+ *
  * @category combinators
  * @since 0.1.0
  */

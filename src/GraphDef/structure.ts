@@ -162,6 +162,23 @@ const isPopError = (u: unknown): u is PopError => u instanceof FilterError || is
  * several). A Variable that is shared is removed at its first path only. Fails with a `StructureError` if one stands in an
  * array, and then nothing is removed.
  *
+ * ```ts import.meta.vitest
+ * import { Effect } from "effect"
+ * import * as nnx from "linum"
+ *
+ * class Linear extends nnx.Module("Linear")<{
+ *   readonly kernel: nnx.Variable<"Param", nnx.Tensor.Tensor>
+ *   readonly mean: nnx.Variable<"BatchStat", nnx.Tensor.Tensor>
+ * }> {}
+ * const model = new Linear({
+ *   kernel: nnx.Param.makeUnsafe(nnx.Tensor.ones([2, 3])),
+ *   mean: nnx.BatchStat.makeUnsafe(nnx.Tensor.zeros([3]))
+ * })
+ *
+ * const stats = Effect.runSync(nnx.pop(model, nnx.BatchStat))
+ * console.log(nnx.State.paths(stats), Object.keys(model)) // => [ [ 'mean' ] ] [ 'kernel' ]
+ * ```
+ *
  * @category combinators
  * @since 0.1.0
  */

@@ -28,6 +28,28 @@ const isUpdateError = (u: unknown): u is UpdateError =>
  * Arrays must have the shapes and dtypes that are there. Fails with a `StructureError` that lists everything that does not fit,
  * and then nothing is written.
  *
+ * ```ts import.meta.vitest
+ * import { Effect } from "effect"
+ * import * as nnx from "linum"
+ *
+ * class Linear extends nnx.Module("Linear")<{
+ *   readonly kernel: nnx.Variable<"Param", nnx.Tensor.Tensor>
+ *   readonly mean: nnx.Variable<"BatchStat", nnx.Tensor.Tensor>
+ * }> {}
+ * const model = new Linear({
+ *   kernel: nnx.Param.makeUnsafe(nnx.Tensor.ones([2, 3])),
+ *   mean: nnx.BatchStat.makeUnsafe(nnx.Tensor.zeros([3]))
+ * })
+ *
+ * const params = Effect.runSync(nnx.state(model, nnx.Param))
+ * Effect.runSync(nnx.update(model, nnx.State.mapTensors(params, (x) => x.mul(0))))
+ * const wrong = Effect.runSync(Effect.flip(nnx.update(model, { kernel: nnx.Tensor.ones([3, 2]), bias: nnx.Tensor.ones([3]) })))
+ * console.log(wrong.message)
+ * // => update: 2 paths do not fit; nothing was written
+ * //   bias: expected no value: the model has nothing at this path, found f32[3]
+ * //   kernel: expected f32[2,3], found f32[3,2]
+ * ```
+ *
  * @category combinators
  * @since 0.1.0
  */

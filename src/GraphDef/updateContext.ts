@@ -87,6 +87,24 @@ export const outerMerge = (
  * objects; where the result of the function has objects of the copy, it has the outer ones in their place. When the function
  * fails, nothing is changed.
  *
+ * ```ts import.meta.vitest
+ * import { Effect } from "effect"
+ * import * as nnx from "linum"
+ *
+ * class Linear extends nnx.Module("Linear")<{
+ *   readonly kernel: nnx.Variable<"Param", nnx.Tensor.Tensor>
+ *   readonly mean: nnx.Variable<"BatchStat", nnx.Tensor.Tensor>
+ * }> {}
+ * const model = new Linear({
+ *   kernel: nnx.Param.makeUnsafe(nnx.Tensor.ones([2, 3])),
+ *   mean: nnx.BatchStat.makeUnsafe(nnx.Tensor.zeros([3]))
+ * })
+ *
+ * const program = nnx.GraphDef.updateContext(model, (inner) =>
+ *   Effect.andThen(nnx.setAttribute(inner, "trained", true), Effect.succeed(inner)))
+ * console.log(Effect.runSync(program) === model, Object.keys(model)) // => true [ 'kernel', 'mean', 'trained' ]
+ * ```
+ *
  * @category combinators
  * @since 0.1.0
  */

@@ -73,6 +73,18 @@ class Base extends Pipeable.Class implements Module {
  * `name` is what printing and GraphDefs show, and what registers the class of nodes: two classes with one name are two
  * node types, told apart by identity.
  *
+ * ```ts import.meta.vitest
+ * import * as nnx from "linum"
+ *
+ * class Scale extends nnx.Module("Scale")<{ readonly by: nnx.Variable<"Param", nnx.Tensor.Tensor> }> {}
+ * console.log(String(new Scale({ by: nnx.Param.makeUnsafe(nnx.Tensor.ones([2, 3])) })))
+ * // => Scale( # Param: 6 (24 B)
+ * //   by=Param( # 6 (24 B)
+ * //     value=Array(shape=(2, 3), dtype=float32)
+ * //   )
+ * // )
+ * ```
+ *
  * @category constructors
  * @since 0.1.0
  */

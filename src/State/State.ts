@@ -355,6 +355,14 @@ export const fromPureDict = (dict: unknown): State<unknown> => {
 /**
  * The State with the values of a pure dict, which may leave some out. Throws a `StatePathError` for what the State does not have.
  *
+ * ```ts import.meta.vitest
+ * import { State } from "linum"
+ *
+ * const state = State.fromPureDict({ layers: [{ kernel: 1 }, { kernel: 2 }] })
+ * const changed = State.replaceByPureDict(state, { layers: { 1: { kernel: 5 } } })
+ * console.log(State.toPureDict(changed)) // => { layers: { '0': { kernel: 1 }, '1': { kernel: 5 } } }
+ * ```
+ *
  * @category combinators
  * @since 0.1.0
  */

@@ -30,6 +30,15 @@ export const partition = (
  *
  * Laws: `replace(get(s), s) = s`, `get(replace(p, s)) = p`, `replace(q, replace(p, s)) = replace(q, s)`.
  *
+ * ```ts import.meta.vitest
+ * import { State } from "linum"
+ *
+ * const state = State.fromPureDict({ kernel: 1, bias: 2 })
+ * const biases = State.lens(State.Filter.pathContains("bias"))
+ * const scaled = biases.modify((part) => State.map(part, (x) => Number(x) * 10))(state)
+ * console.log(State.toPureDict(scaled)) // => { bias: 20, kernel: 1 }
+ * ```
+ *
  * @category optics
  * @since 0.1.0
  */

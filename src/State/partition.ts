@@ -108,6 +108,14 @@ export const takeGroup = (values: ReadonlyArray<unknown>, { positions, table }: 
 /**
  * One State for each filter. Throws a `FilterError` that lists every leaf that no filter covers.
  *
+ * ```ts import.meta.vitest
+ * import { State } from "linum"
+ *
+ * const state = State.fromPureDict({ dense: { kernel: 1, bias: 2 } })
+ * const [biases, others] = State.split(state, State.Filter.pathContains("bias"), State.Filter.rest)
+ * console.log(State.paths(biases), State.paths(others)) // => [ [ 'dense', 'bias' ] ] [ [ 'dense', 'kernel' ] ]
+ * ```
+ *
  * @category combinators
  * @since 0.1.0
  */

@@ -88,6 +88,16 @@ const traverseWithIndex =
 /**
  * Effects (of any applicative functor) for every value, in the order of the paths.
  *
+ * ```ts import.meta.vitest
+ * import { Effect } from "effect"
+ * import { State } from "linum"
+ * import { EffectMonad, TraversableWithIndex } from "linum/State/FpTs"
+ *
+ * const state = State.fromPureDict({ a: 1, b: 2 })
+ * const doubled = TraversableWithIndex.traverse(EffectMonad)(state, (x) => Effect.succeed(Number(x) * 2))
+ * console.log(State.values(Effect.runSync(doubled))) // => [ 2, 4 ]
+ * ```
+ *
  * @category instances
  * @since 0.1.0
  */
