@@ -52,7 +52,9 @@ const explain = (reason: Reason): string => {
     case "Corrupt":
       return `not a whole checkpoint: ${reason.problem}`
     case "Mismatch":
-      return `${reason.misfits.length === 1 ? "a path does" : `${reason.misfits.length} paths do`} not fit; nothing was ` +
+      return `${
+        reason.misfits.length === 1 ? "a path does" : `${reason.misfits.length} paths do`
+      } not fit; nothing was ` +
         `restored${reason.misfits.map(formatMisfit).join("")}`
     case "Io":
       return `${reason.operation} failed: ${String(reason.cause)}`
@@ -79,3 +81,9 @@ export class CheckpointError extends Data.TaggedError("CheckpointError")<{
     return `Checkpoint ${this.file}: ${explain(this.reason)}`
   }
 }
+
+/** @internal A failure with a reason. */
+export const failure = (file: string, reason: Reason): CheckpointError => new CheckpointError({ file, reason })
+
+/** @internal A failure because of bytes that are not a whole checkpoint. */
+export const corrupt = (file: string, problem: string): CheckpointError => failure(file, { _tag: "Corrupt", problem })
