@@ -63,7 +63,7 @@ export interface BatchNormCall {
  * const program = Effect.gen(function*() {
  *   const norm = yield* nnx.BatchNorm.make(2, { momentum: 0.5 })
  *   const y = yield* norm.apply(nnx.Tensor.array([[1, 10], [3, 30]]))
- *   return [yield* nnx.toNested(y.round(2)), yield* nnx.toNested(yield* Ref.get(norm.mean))]
+ *   return [yield* nnx.Tensor.toNested(y.round(2)), yield* nnx.Tensor.toNested(yield* Ref.get(norm.mean))]
  * })
  * console.log(await Effect.runPromise(program.pipe(Effect.provide([nnx.Rngs.layer(0), Cpu.layer]))))
  * // => [ [ [ -1, -1 ], [ 1, 1 ] ], [ 1, 10 ] ]

@@ -46,10 +46,10 @@ export interface DropoutCall {
  *   const dropout = yield* nnx.Dropout.make(0.5)
  *   const x = nnx.Tensor.ones([6])
  *   const kept = yield* dropout.apply(x, { deterministic: true })
- *   return [kept === x, yield* nnx.toNested(yield* dropout.apply(x))]
+ *   return [kept === x, yield* nnx.Tensor.toNested(yield* dropout.apply(x))]
  * })
  * console.log(await Effect.runPromise(program.pipe(Effect.provide([nnx.Rngs.layer(0), Cpu.layer]))))
- * // => [ true, [ 0, 0, 2, 2, 2, 0 ] ]
+ * // => [ true, [ 2, 0, 2, 0, 2, 2 ] ]
  * ```
  *
  * @category layers

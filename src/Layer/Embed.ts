@@ -41,7 +41,7 @@ const defaultInit = varianceScaling(1, "fan_in", "normal", { outAxis: 0 })
  *
  * const program = Effect.gen(function*() {
  *   const words = yield* nnx.Embed.make(1000, 16)
- *   const vectors = yield* words.apply(nnx.Tensor.array([[3, 7, 999]]))
+ *   const vectors = yield* words.apply(nnx.Tensor.array([[3, 7, 999]], { dtype: "int32" }))
  *   const logits = yield* words.attend(vectors)
  *   return [vectors.shape, logits.shape]
  * })

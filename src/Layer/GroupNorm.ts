@@ -49,7 +49,7 @@ export interface GroupNormFields<UseScale extends boolean, UseBias extends boole
  * const program = Effect.gen(function*() {
  *   const norm = yield* nnx.GroupNorm.make(4, { numGroups: 2 })
  *   const y = yield* norm.apply(nnx.Tensor.array([[1, 3, 10, 30]]))
- *   return yield* nnx.toNested(y.round(3))
+ *   return yield* nnx.Tensor.toNested(y.round(3))
  * })
  * console.log(await Effect.runPromise(program.pipe(Effect.provide([nnx.Rngs.layer(0), Cpu.layer]))))
  * // => [ [ -1, 1, -1, 1 ] ]

@@ -48,7 +48,7 @@ export interface MaskedCall {
  * const program = Effect.gen(function*() {
  *   const norm = yield* nnx.LayerNorm.make(2)
  *   const y = yield* norm.apply(nnx.Tensor.array([[1, 3], [10, 30]]))
- *   return yield* nnx.toNested(y.round(3))
+ *   return yield* nnx.Tensor.toNested(y.round(3))
  * })
  * console.log(await Effect.runPromise(program.pipe(Effect.provide([nnx.Rngs.layer(0), Cpu.layer]))))
  * // => [ [ -1, 1 ], [ -1, 1 ] ]
@@ -89,11 +89,11 @@ export interface RMSNormOptions<UseScale extends boolean = boolean>
  *
  * const program = Effect.gen(function*() {
  *   const norm = yield* nnx.RMSNorm.make(2)
- *   const y = yield* norm.apply(nnx.Tensor.array([[1, 7], [10, 70]]))
- *   return yield* nnx.toNested(y.round(3))
+ *   const y = yield* norm.apply(nnx.Tensor.array([[2, -2], [10, 10]]))
+ *   return yield* nnx.Tensor.toNested(y.round(3))
  * })
  * console.log(await Effect.runPromise(program.pipe(Effect.provide([nnx.Rngs.layer(0), Cpu.layer]))))
- * // => [ [ 0.20000000298023224, 1.399999976158142 ], [ 0.20000000298023224, 1.399999976158142 ] ]
+ * // => [ [ 1, -1 ], [ 1, 1 ] ]
  * ```
  *
  * @category layers

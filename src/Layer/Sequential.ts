@@ -47,7 +47,7 @@ type ServicesOf<S> = Running<S> extends infer F ? F extends Effect.Effect<infer 
  * import * as nnx from "linum"
  *
  * const program = Effect.gen(function*() {
- *   const model = yield* nnx.Sequential.make(nnx.Linear.make(4, 8), nnx.Tensor.nn.relu, nnx.Linear.make(8, 2))
+ *   const model = yield* nnx.Sequential.make(nnx.Linear.make(4, 8), nnx.relu, nnx.Linear.make(8, 2))
  *   const y = yield* model.apply(nnx.Tensor.ones([3, 4]))
  *   return y.shape
  * })

@@ -119,7 +119,7 @@ export const makeAttentionMask = (query: Tensor, key: Tensor, options: Attention
  * import * as Cpu from "linum/backend/tfjs-cpu"
  *
  * const mask = nnx.makeCausalMask(nnx.Tensor.ones([3]))
- * console.log(await Effect.runPromise(nnx.toNested(mask).pipe(Effect.provide(Cpu.layer))))
+ * console.log(await Effect.runPromise(nnx.Tensor.toNested(mask).pipe(Effect.provide(Cpu.layer))))
  * // => [ [ [ 1, 0, 0 ], [ 1, 1, 0 ], [ 1, 1, 1 ] ] ]
  * ```
  *

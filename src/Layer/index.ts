@@ -7,7 +7,37 @@
  *
  * @since 0.1.0
  */
-export { avgPool, type AvgPoolOptions, maxPool, minPool, type PoolOptions } from "../Tensor/nn/pooling.ts"
+export {
+  avgPool,
+  type AvgPoolOptions,
+  celu,
+  elu,
+  gelu,
+  glu,
+  hardSigmoid,
+  hardSilu,
+  hardSwish,
+  hardTanh,
+  leakyRelu,
+  logSigmoid,
+  logSoftmax,
+  logsumexp,
+  maxPool,
+  minPool,
+  oneHot,
+  type PoolOptions,
+  relu,
+  relu6,
+  selu,
+  sigmoid,
+  silu,
+  softmax,
+  softplus,
+  softSign,
+  standardize,
+  swish,
+  tanh
+} from "../Tensor/nn/index.ts"
 export {
   type AttentionFn,
   type AttentionMaskOptions,

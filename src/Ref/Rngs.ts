@@ -12,7 +12,8 @@ import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import { add, broadcastTo } from "../Tensor/lax/index.ts"
 import * as Random from "../Tensor/random/index.ts"
-import { isTensor, literal, type Tensor } from "../Tensor/Tensor.ts"
+import { make } from "../Tensor/ShapedArray.ts"
+import { fromHost, isTensor, literal, type Tensor } from "../Tensor/Tensor.ts"
 import { Module } from "./Module.ts"
 import { RngCount, RngKey, type Variable } from "./Variable.ts"
 
@@ -32,8 +33,25 @@ export class RngStreamError extends Data.TaggedError("RngStreamError")<{
   }
 }
 
+/** How many streams: a number, or a shape of them. */
+export type Copies = number | ReadonlyArray<number>
+
 /**
  * A stream of keys.
+ *
+ * ```ts import.meta.vitest
+ * import { Effect } from "effect"
+ * import { Rngs, Tensor } from "linum"
+ * import * as Cpu from "linum/backend/tfjs-cpu"
+ *
+ * const program = Effect.gen(function*() {
+ *   const rngs = yield* Rngs.fromSeeds(0)
+ *   const stream = yield* rngs.stream("dropout")
+ *   const key = yield* stream.next
+ *   return yield* Tensor.toNested(Tensor.random.bernoulli(key, 0.5, [3]))
+ * })
+ * console.log(await Effect.runPromise(program.pipe(Effect.provide(Cpu.layer)))) // => [ false, true, true ]
+ * ```
  *
  * @category models
  * @since 0.1.0
@@ -47,28 +65,43 @@ export class RngStream extends Module("RngStream")<{
   get next(): Effect.Effect<Tensor> {
     return Effect.sync(() => {
       const count = Ref.getUnsafe(this.count)
-      this.count.ref.current = add(count, literal(1, "uint32"))
+      this.count.ref.current = successor(count)
       return Random.foldIn(Ref.getUnsafe(this.key), count)
     })
   }
 
   /** A new stream whose key is the next one of this stream, and whose count is 0. */
   get fork(): Effect.Effect<RngStream> {
-    return Effect.map(this.next, (key) => streamUnsafe(this.tag, key))
+    return Effect.map(this.next, (key) => streamUnsafe(this.tag, key, []))
   }
 
-  /** A stack of `n` new streams: keys uint32[n,2], counts uint32[n]. For `vmap` over whatever draws from them. */
-  split(n: number): Effect.Effect<RngStream> {
-    return Effect.map(this.next, (key) => streamUnsafe(this.tag, Random.split(key, n), n))
+  /** A stack of new streams with different keys: keys uint32[n,2], counts uint32[n]. For `vmap` over whatever draws from them. */
+  split(n: Copies): Effect.Effect<RngStream> {
+    return Effect.map(this.next, (key) => streamUnsafe(this.tag, Random.split(key, n), shapeOf(n)))
+  }
+
+  /** A stack of new streams with one key, so that all draw the same. */
+  broadcast(n: Copies): Effect.Effect<RngStream> {
+    return Effect.map(this.next, (key) => streamUnsafe(this.tag, broadcastTo(key, [...shapeOf(n), 2]), shapeOf(n)))
   }
 }
 
-const streamUnsafe = (tag: string, key: Tensor, n?: number): RngStream => {
-  const zero = literal(0, "uint32")
+const shapeOf = (n: Copies): ReadonlyArray<number> => typeof n === "number" ? [n] : n
+
+/** The count after this one. A count in host memory stays there, so that building a model starts no computation for it. */
+const successor = (count: Tensor): Tensor => {
+  const { source } = count
+  return count.ndim === 0 && source._tag === "Concrete" && source.storage._tag === "Host"
+    ? fromHost(count.aval, Uint32Array.of(source.storage.data[0] + 1))
+    : add(count, broadcastTo(literal(1, "uint32"), count.shape))
+}
+
+const streamUnsafe = (tag: string, key: Tensor, shape: ReadonlyArray<number>): RngStream => {
+  const zeros = new Uint32Array(shape.reduce((a, b) => a * b, 1))
   return new RngStream({
     tag,
     key: RngKey.makeUnsafe(key, { metadata: { tag } }),
-    count: RngCount.makeUnsafe(n === undefined ? zero : broadcastTo(zero, [n]), { metadata: { tag } })
+    count: RngCount.makeUnsafe(fromHost(make(shape, "uint32"), zeros), { metadata: { tag } })
   })
 }
 
@@ -111,31 +144,43 @@ export class RngStreams extends Module("Rngs")<{ readonly streams: Readonly<Reco
 
   /** New streams of the same names, forked from these. */
   get fork(): Effect.Effect<RngStreams> {
-    return Effect.map(
-      Effect.forEach(
-        Object.entries(this.streams),
-        ([name, stream]) => Effect.map(stream.fork, (forked) => [name, forked] as const)
-      ),
-      (entries) => new RngStreams({ streams: Object.fromEntries(entries) })
-    )
+    return forEach(this, (stream) => stream.fork)
   }
 
-  /** New streams of the same names, each a stack of `n`. */
-  split(n: number): Effect.Effect<RngStreams> {
-    return Effect.map(
-      Effect.forEach(
-        Object.entries(this.streams),
-        ([name, stream]) => Effect.map(stream.split(n), (stack) => [name, stack] as const)
-      ),
-      (entries) => new RngStreams({ streams: Object.fromEntries(entries) })
-    )
+  /** New streams of the same names, each a stack with different keys. */
+  split(n: Copies): Effect.Effect<RngStreams> {
+    return forEach(this, (stream) => stream.split(n))
+  }
+
+  /** New streams of the same names, each a stack with one key. */
+  broadcast(n: Copies): Effect.Effect<RngStreams> {
+    return forEach(this, (stream) => stream.broadcast(n))
   }
 }
+
+const forEach = (self: RngStreams, f: (stream: RngStream) => Effect.Effect<RngStream>): Effect.Effect<RngStreams> =>
+  Effect.map(
+    Effect.forEach(
+      Object.entries(self.streams),
+      ([name, stream]) => Effect.map(f(stream), (made) => [name, made] as const)
+    ),
+    (entries) => new RngStreams({ streams: Object.fromEntries(entries) })
+  )
 
 /**
  * The service that layers draw from when they are built.
  *
  * `jit` and the other transforms interpret it: draws inside are reads and writes of the streams' state.
+ *
+ * ```ts import.meta.vitest
+ * import { Effect } from "effect"
+ * import * as nnx from "linum"
+ *
+ * const layer = nnx.Linear.make(2, 3)
+ * const one = Effect.runSync(layer.pipe(Effect.provide(nnx.Rngs.layer(0))))
+ * const two = Effect.runSync(layer.pipe(Effect.provide(nnx.Rngs.layer({ params: 1, dropout: 2 }))))
+ * console.log(one.outFeatures === two.outFeatures) // => true
+ * ```
  *
  * @category services
  * @since 0.1.0
@@ -147,7 +192,7 @@ export class Rngs extends Context.Service<Rngs, RngStreams>()("linum/Rngs") {
       const named = typeof seeds === "object" && !isTensor(seeds) ? seeds : { default: seeds }
       return new RngStreams({
         streams: Object.fromEntries(
-          Object.entries(named).map(([name, seed]) => [name, streamUnsafe(name, keyOf(seed))])
+          Object.entries(named).map(([name, seed]) => [name, streamUnsafe(name, keyOf(seed), [])])
         )
       })
     })
