@@ -95,6 +95,32 @@ export const registerNode = <N extends object>(
   Object.defineProperty(prototype, Node, { value: protocol })
 }
 
+/**
+ * A value that traversals take as one static value, whatever is in it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Static<out A> {
+  readonly "~linum/Static": "~linum/Static"
+  readonly value: A
+}
+
+class StaticImpl extends Data.Class<{ readonly value: unknown }> {
+  get "~linum/Static"(): "~linum/Static" {
+    return "~linum/Static"
+  }
+}
+
+/**
+ * Wraps a value, so that traversals take it as one static value: an array of numbers stays one part of the structure instead of a
+ * node with as many. Compared by `Equal`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const Static = <A>(value: A): Static<A> => new StaticImpl({ value }) as unknown as Static<A>
+
 /** @internal What traversals need of a graph node. `type` tells apart classes of one protocol. */
 export interface GraphSort {
   readonly _tag: "Graph"

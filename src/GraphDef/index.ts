@@ -12,6 +12,7 @@ export {
   isGraphDef,
   withoutOuterIndex
 } from "./GraphDef.ts"
+export { type MergeContext, mergeContext, type SplitContext, splitContext } from "./joint.ts"
 export {
   type GraphProtocol,
   isGraphNode,
@@ -20,6 +21,7 @@ export {
   NodeTypeError,
   type Parts,
   registerNode,
+  Static,
   type TreeProtocol
 } from "./Node.ts"
 export { toMermaid } from "./print.ts"

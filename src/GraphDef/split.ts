@@ -15,10 +15,11 @@ import { build } from "./build.ts"
 import { AliasError, StructureError } from "./errors.ts"
 import type { Flat } from "./flatten.ts"
 import { checkMisfits, gather, type Gathered, requireAll, type StateLike } from "./gather.ts"
-import { fromEntries, type GraphDef } from "./GraphDef.ts"
+import { type Any, fromEntries, type GraphDef } from "./GraphDef.ts"
 import { snapshot, traverse } from "./read.ts"
 
-const isFilterError = (u: unknown): u is FilterError => u instanceof FilterError
+/** @internal */
+export const isFilterError = (u: unknown): u is FilterError => u instanceof FilterError
 
 /** The State; or its leaf, if it is one leaf at the root. */
 const rootOr = (state: State.Any): unknown => {
@@ -33,8 +34,8 @@ const whole = (flat: Flat, values: ReadonlyArray<unknown>): unknown => {
   return rootOr(State.fromTable(table, values))
 }
 
-const splitAll = (self: unknown, filters: ReadonlyArray<Filter>): ReadonlyArray<unknown> => {
-  const flat = traverse(self)
+/** @internal What `split` gives, of a traversal. */
+export const splitFlat = (flat: Flat, filters: ReadonlyArray<Filter>): ReadonlyArray<unknown> => {
   const values = snapshot(flat)
   if (filters.length === 0) return [flat.graphdef, whole(flat, values)]
   const { table } = flat.graphdef.layout
@@ -58,8 +59,8 @@ export interface SplitWith {
   ) => Effect.Effect<[GraphDef<A>, ...SplitStates<A, KindsOf<A>, Fs>], FilterError>
 }
 
-/** The signature is the contract: that a body keeps it, TypeScript could only check by computing the types of all models. */
-const bySignature = <F>(body: (...args: ReadonlyArray<never>) => unknown): F => body as F
+/** @internal The signature is the contract: that a body keeps it, TypeScript could only check by computing the types of all models. */
+export const bySignature = <F>(body: (...args: ReadonlyArray<never>) => unknown): F => body as F
 
 /**
  * A model as its structure and one State for each filter; one State of everything without filters. The first filter that
@@ -92,7 +93,7 @@ const bySignature = <F>(body: (...args: ReadonlyArray<never>) => unknown): F => 
  * @since 0.1.0
  */
 export const split = bySignature<Split>((self: unknown, ...filters: ReadonlyArray<Filter>) =>
-  attempt(isFilterError, () => splitAll(self, filters))
+  attempt(isFilterError, () => splitFlat(traverse(self), filters))
 )
 
 /**
@@ -102,7 +103,7 @@ export const split = bySignature<Split>((self: unknown, ...filters: ReadonlyArra
  * @since 0.1.0
  */
 export const splitWith = bySignature<SplitWith>((...filters: ReadonlyArray<Filter>) => (self: unknown) =>
-  attempt(isFilterError, () => splitAll(self, filters))
+  attempt(isFilterError, () => splitFlat(traverse(self), filters))
 )
 
 /**
@@ -154,7 +155,8 @@ export const variables = (
 export const graphdef = <A>(self: A): Effect.Effect<GraphDef<A>> =>
   Effect.sync(() => traverse(self).graphdef as GraphDef<A>)
 
-const isMergeError = (u: unknown): u is StructureError | AliasError =>
+/** @internal */
+export const isMergeError = (u: unknown): u is StructureError | AliasError =>
   u instanceof StructureError || u instanceof AliasError
 
 /**
@@ -168,14 +170,20 @@ const isMergeError = (u: unknown): u is StructureError | AliasError =>
 export const merge = <A>(
   self: GraphDef<A>,
   ...states: ReadonlyArray<StateLike>
-): Effect.Effect<A, StructureError | AliasError> =>
-  attempt(isMergeError, () => {
-    const gathered = gather("merge", self, states)
-    requireAll(gathered, self)
-    checkMisfits("merge", gathered, "give exactly the leaves of the GraphDef, in one or several States")
-    const definition = gathered.metadata.size === 0 ? self : withMetadata(self, gathered.metadata)
-    return build(definition, gathered.values, { owner: currentUnsafe() }).value as A
-  })
+): Effect.Effect<A, StructureError | AliasError> => attempt(isMergeError, () => mergeWith(self, states, []).value as A)
+
+/** @internal What `merge` makes, and all objects by index: those that earlier merges of one index space made, and its own. */
+export const mergeWith = (
+  self: Any,
+  states: ReadonlyArray<StateLike>,
+  objects: ReadonlyArray<object>
+): { readonly value: unknown; readonly objects: ReadonlyArray<object> } => {
+  const gathered = gather("merge", self, states)
+  requireAll(gathered, self)
+  checkMisfits("merge", gathered, "give exactly the leaves of the GraphDef, in one or several States")
+  const definition = gathered.metadata.size === 0 ? self : withMetadata(self, gathered.metadata)
+  return build(definition, gathered.values, { owner: currentUnsafe(), objects })
+}
 
 /** The structure with other metadata at some leaves. */
 const withMetadata = <A>(self: GraphDef<A>, metadata: Gathered["metadata"]): GraphDef<A> => {

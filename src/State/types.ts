@@ -61,6 +61,7 @@ type KindsIn<M, Depth> = M extends (...args: never) => unknown ? never
   : never
 
 type KindsBelow<M, Depth> = M extends ReadonlyArray<infer Item> ? KindsIn<Item, Depth>
+  : M extends { readonly "~linum/Static": unknown } ? never
   : M extends object ? { readonly [P in Attributes<M>]: KindsIn<M[P], Depth> }[Attributes<M>]
   : never
 

@@ -400,6 +400,34 @@ describe("changing structure", () => {
     }))
 })
 
+describe("several models at once", () => {
+  it.effect("A.087 splitContext and mergeContext share objects, and end", () =>
+    Effect.gen(function*() {
+      const linear = Linear.makeUnsafe(1, 1)
+      const [one, two] = [new Node({ linear }), new Node({ linear, kernel: linear.kernel })]
+      const { context, parts } = yield* GraphDef.splitContext((context) =>
+        Effect.map(
+          Effect.all([context.split(one), context.split(two)]),
+          (parts) => ({ context, parts })
+        )
+      )
+      assert.strictEqual(
+        String(parts[1][0]),
+        `GraphDef Node(index=4)
+  kernel: Ref(index=3)
+  linear: Ref(index=1)`
+      )
+      assert.isTrue(States.isEmpty(parts[1][1]))
+      const [a, b] = yield* GraphDef.mergeContext(({ merge }) =>
+        Effect.all([merge(parts[0][0], parts[0][1]), merge(parts[1][0], parts[1][1])])
+      )
+      assert.strictEqual(a["linear"], b["linear"])
+      assert.strictEqual(b["kernel"], (a["linear"] as Linear).kernel)
+      const late = yield* Effect.exit(context.split(one))
+      assert.strictEqual(late._tag, "Failure")
+    }))
+})
+
 describe("walks", () => {
   it("A.089 iterGraph: children first, shared once, statics too", () => {
     const linear = Linear.makeUnsafe(1, 1)
@@ -499,6 +527,15 @@ describe("node types of users", () => {
       yield* GraphDef.setAttribute(counter, "w", Variable.Param.makeUnsafe(zeros(1)))
       assert.isFalse(Equal.equals(yield* GraphDef.graphdef(model), before))
       assert.strictEqual(States.length(yield* GraphDef.state(model)), 2)
+    }))
+
+  it.effect("A.059 Static is one static value", () =>
+    Effect.gen(function*() {
+      const make = (n: number) => GraphDef.graphdef(new Node({ x: GraphDef.Static([n, { y: 1 }]) }))
+      const [one, again, two] = yield* Effect.all([make(1), make(1), make(2)])
+      assert.strictEqual(one.entries.length, 2)
+      assert.isTrue(Equal.equals(one, again))
+      assert.isFalse(Equal.equals(one, two))
     }))
 
   it("A.055 A.056 register once", () => {
