@@ -106,14 +106,12 @@ export const flattener = (): Flattener => {
 }
 
 const keep = (surface: Surface, flat: Flat): Kept => {
-  let next = 0
-  const holes: Array<{ readonly leaf: number; readonly path: Leaf["path"] }> = []
   const nobody = literal(0, "bool")
-  const leaves = flat.leaves.map((leaf, i): Leaf => {
-    if (leaf._tag === "Variable" || leaf.tensor !== surface.tensors[next]) return leaf
-    next++
-    holes.push({ leaf: i, path: leaf.path })
-    return { _tag: "Array", tensor: nobody, path: leaf.path }
+  const leaves = flat.leaves.slice()
+  const holes = flat.surface.map((leaf) => {
+    const { path } = leaves[leaf]
+    leaves[leaf] = { _tag: "Array", tensor: nobody, path }
+    return { leaf, path }
   })
   return { shape: surface.shape, roots: surface.roots, flat: { ...flat, leaves }, holes }
 }

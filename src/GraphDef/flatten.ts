@@ -31,6 +31,8 @@ export interface Flat {
   readonly leaves: ReadonlyArray<Leaf>
   /** Nodes with identity, and Variables, by index. */
   readonly objects: ReadonlyArray<object>
+  /** The leaves that are arrays outside of all graph nodes. */
+  readonly surface: ReadonlyArray<number>
   /** Undefined if something in the value does not tell when it changes. */
   readonly guards: Guards | undefined
 }
@@ -39,6 +41,7 @@ export interface Flat {
 export interface Walk {
   readonly entries: Array<Entry>
   readonly leaves: Array<Leaf>
+  readonly surface: Array<number>
   readonly objects: Array<object>
   readonly indices: Map<object, number>
   readonly outer: ReadonlyMap<object, number> | undefined
@@ -52,6 +55,7 @@ export interface Walk {
 export const walk = (outer?: ReadonlyArray<object>, objects: ReadonlyArray<object> = []): Walk => ({
   entries: [],
   leaves: [],
+  surface: [],
   objects: [...objects],
   indices: new Map(objects.map((o, i) => [o, i])),
   outer: outer === undefined ? undefined : new Map(outer.map((o, i) => [o, i])),
@@ -66,6 +70,7 @@ export const visit = (w: Walk, value: unknown, path: Path, within: boolean): voi
     w.entries.push({ _tag: "Static", value })
   } else if (isTensor(value)) {
     w.entries.push({ _tag: "Array" })
+    if (!within) w.surface.push(w.leaves.length)
     w.leaves.push({ _tag: "Array", tensor: value, path })
   } else if (isVariable(value)) {
     visitVariable(w, value, path)
@@ -148,6 +153,7 @@ const children = (w: Walk, node: object, sort: Sort, path: Path, index: number, 
 export const finish = (w: Walk): Flat => ({
   graphdef: fromEntries(w.entries),
   leaves: w.leaves,
+  surface: w.surface,
   objects: w.objects,
   guards: w.guarded ? w.guards : undefined
 })
