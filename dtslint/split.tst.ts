@@ -2,7 +2,7 @@ import { Effect, pipe } from "effect"
 import { expect, it } from "tstyche"
 import * as GraphDef from "../src/GraphDef/index.ts"
 import type { Module } from "../src/Ref/Module.ts"
-import { BatchStat, kind, type Kind, Param, RngKey, RngState } from "../src/Ref/Variable.ts"
+import { BatchStat, type Kind, kind, Param, RngKey, RngState } from "../src/Ref/Variable.ts"
 import { Filter, type KindsOf, type State, type VariableState } from "../src/State/index.ts"
 import type { Tensor } from "../src/Tensor/Tensor.ts"
 import type { Block, Chain, Net, Plain, Stack } from "./models.ts"
@@ -107,7 +107,10 @@ it("merge gives the model's type back", () => {
 })
 
 it("can be an argument of generic functions", () => {
-  const merged = Effect.flatMap(GraphDef.split(net, Param, RngState), ([def, params, rng]) => GraphDef.merge(def, params, rng))
+  const merged = Effect.flatMap(
+    GraphDef.split(net, Param, RngState),
+    ([def, params, rng]) => GraphDef.merge(def, params, rng)
+  )
   expect<Ok<typeof merged>>().type.toBe<Net>()
   const kernel = Effect.map(GraphDef.split(make(), Param, Filter.rest), ([, params]) => params.dense.kernel.value)
   expect<Ok<typeof kernel>>().type.toBe<Tensor>()
