@@ -27,6 +27,8 @@ export interface Cell {
   readonly owner: Trace | undefined
   /** For messages: `Param`. */
   readonly label: string
+  /** Outside of traces: may someone else hold the arrays of `raw`? Only if not, a step may free or overwrite their buffers. */
+  shared?: boolean
 }
 
 /** A cell of an outer level, as one trace has it. */
@@ -245,6 +247,8 @@ const tracedCause = <E, E2>(
     if (!Cause.isDieReason(reason)) continue
     if (refine(reason.defect)) return Cause.fail(reason.defect)
     if (Cause.isAsyncFiberError(reason.defect)) {
+      // Else the rest of the function would run when the wait is over, in a trace that has ended.
+      reason.defect.fiber.interruptUnsafe()
       return Cause.fail(
         new TraceError({
           transform: trace.scope.transform,

@@ -113,6 +113,8 @@ class Accessor {
     const stored = apply(self.hooks.setValue, self.asVariable(), value)
     const trace = currentUnsafe()
     if (trace === undefined) {
+      // One that was made in a trace cannot be used after it.
+      if (self.owner !== undefined) readCell(self)
       writeOutside(self, stored)
     } else {
       trace.write(self, stored)
