@@ -35,7 +35,8 @@ export interface CustomJvp {
  */
 export interface CustomVjp {
   readonly fwd: (
-    primals: ReadonlyArray<Tensor>
+    primals: ReadonlyArray<Tensor>,
+    emit: (node: Node) => void
   ) => { readonly outputs: ReadonlyArray<Tensor>; readonly residuals: ReadonlyArray<Tensor> }
   readonly bwd: (
     residuals: ReadonlyArray<Tensor>,
@@ -65,8 +66,19 @@ export interface Params {
   }
   /** Operands: a scalar int32 index, clamped into range, then the operands of every branch. */
   readonly cond: { readonly branches: ReadonlyArray<Program> }
-  readonly custom_jvp_call: { readonly program: Program; readonly name: string; readonly rule: CustomJvp }
-  readonly custom_vjp_call: { readonly program: Program; readonly name: string; readonly rule: CustomVjp }
+  /** The first `num_consts` operands are what function and rule captured: they must not be differentiated. */
+  readonly custom_jvp_call: {
+    readonly program: Program
+    readonly name: string
+    readonly rule: CustomJvp
+    readonly num_consts: number
+  }
+  readonly custom_vjp_call: {
+    readonly program: Program
+    readonly name: string
+    readonly rule: CustomVjp
+    readonly num_consts: number
+  }
   /**
    * The tangents of a custom vjp call, which only its `bwd` can transpose. Operands: `num_residuals` residuals, then the
    * tangents of the primals. Never runs.

@@ -1,7 +1,7 @@
 /**
  * The errors that transforms add to those of the function they transform, and how what is thrown becomes one of them.
  */
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import type { BackendError } from "../Backend/Backend.ts"
 import { attempt as attemptWith } from "../GraphDef/attempt.ts"
 import { AliasError, StructureError } from "../GraphDef/errors.ts"
@@ -20,3 +20,7 @@ export const isTracingError = (u: unknown): u is TracingError =>
 
 /** Runs what may throw an error of the library, with the error in its channel. */
 export const attempt = <A>(f: () => A): Effect.Effect<A, TracingError> => attemptWith(isTracingError, f)
+
+/** An Effect whose code may throw errors of the library anywhere: they are failures, not defects. */
+export const throwing = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | TracingError, R> =>
+  Effect.catchDefect(effect, (defect) => isTracingError(defect) ? Effect.fail(defect) : Effect.die(defect))

@@ -5,19 +5,20 @@
  * respect to arrays or a tree of arrays, it is the same tree.
  */
 import * as Effect from "effect/Effect"
-import { innerMerge, outerSplit } from "../GraphDef/updateContext.ts"
+import { innerMerge, type Leaf, outerSplit } from "../GraphDef/updateContext.ts"
 import { CurrentTrace } from "../Program/Trace.ts"
 import { isModule, type Module } from "../Ref/Module.ts"
-import { cellOf, Param } from "../Ref/Variable.ts"
+import { cellOf, isVariable, Param } from "../Ref/Variable.ts"
 import * as Filter from "../State/Filter.ts"
+import { toKey } from "../State/Path.ts"
 import * as State from "../State/State.ts"
 import type { Covered, KindsOf, StateOf } from "../State/types.ts"
 import * as DType from "../Tensor/DType.ts"
-import { type DTypeError, ShapeError, TraceError } from "../Tensor/errors.ts"
+import { DTypeError, ShapeError, TraceError } from "../Tensor/errors.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import type { Tensor } from "../Tensor/Tensor.ts"
 import * as Tree from "../Tensor/Tree.ts"
-import type { TransformError } from "./attempt.ts"
+import { attempt, throwing, type TransformError } from "./attempt.ts"
 import { checkFloats, checkScalar, forward, ones, reverse } from "./derivatives.ts"
 import { type Call, call, type SplitArguments, splitArguments } from "./lift.ts"
 import type { Check, Traceable } from "./types.ts"
@@ -30,8 +31,16 @@ export interface GradOptions<N extends number | ReadonlyArray<number> = 0, F = t
   readonly wrt?: F
 }
 
-/** The derivative with respect to a `T`: a State of a Module's Variables, else a tree like the argument. */
-export type Gradient<T, F> = T extends Module ? StateOf<T, Covered<KindsOf<T>, F>> : T
+/**
+ * The derivative with respect to a `T`: a State of a Module's Variables, or of those of a tree of Modules; a snapshot of a Variable; else a
+ * tree like the argument.
+ */
+export type Gradient<T, F> = T extends
+  { readonly "~linum/Variable": unknown; readonly kind: infer K; readonly ref: { readonly current: infer A } }
+  ? State.VariableState<K, A>
+  : T extends Module ? StateOf<T, Covered<KindsOf<T>, F>>
+  : [Exclude<KindsOf<T>, "Array">] extends [never] ? T
+  : StateOf<T, Covered<KindsOf<T>, F>>
 
 /** The derivative with respect to one argument, or a tuple of them. */
 export type Gradients<Args extends ReadonlyArray<unknown>, N, F> = N extends number ? Gradient<Args[N], F>
@@ -45,11 +54,55 @@ interface Active {
   readonly rebuild: (arrays: ReadonlyArray<Tensor>) => unknown
 }
 
+/** The arrays of a tree, of States too, in the order of traversals. */
+const arraysOf = (tree: unknown): ReadonlyArray<Tensor> =>
+  outerSplit(tree).leaves.flatMap((l) => l._tag === "Array" ? [l.tensor] : Tree.leaves(cellOf(l.variable).raw))
+
+/** The tree with other arrays in it. */
+const withArrays = (tree: unknown, arrays: ReadonlyArray<Tensor>): unknown =>
+  innerMerge(outerSplit(tree).graphdef, arrays, undefined).value
+
 /** Positions of each leaf's first slot. */
 const offsets = (args: SplitArguments): ReadonlyArray<number> => {
   let at = 0
   return args.leaves.map((l) => (at += l.arrays.length) - l.arrays.length)
 }
+
+const position = (transform: string, argnum: number, count: number): number => {
+  const at = argnum < 0 ? count + argnum : argnum
+  if (Number.isInteger(at) && at >= 0 && at < count) return at
+  throw new ShapeError({
+    operation: transform,
+    expected: `argnums within the ${count} arguments`,
+    found: String(argnum),
+    hint: "arguments count from 0"
+  })
+}
+
+/**
+ * The leaves of one argument, with paths inside it, and where its slots are. An object that an earlier argument holds too has
+ * its slots there.
+ */
+const leavesOf = (arg: unknown, at: number, split: SplitArguments) => {
+  const first = offsets(split)
+  const home = new Map<unknown, number>()
+  split.leaves.forEach(({ leaf }, i) => {
+    if (leaf._tag === "Variable") home.set(leaf.variable, i)
+    else if (leaf.path[0] === String(at)) home.set(toKey(leaf.path.slice(1)), i)
+    else if (!home.has(leaf.tensor)) home.set(leaf.tensor, i)
+  })
+  return outerSplit([arg]).leaves.map((leaf) => {
+    const path = leaf.path.slice(1)
+    const i = leaf._tag === "Variable" ? home.get(leaf.variable) : home.get(toKey(path)) ?? home.get(leaf.tensor)
+    if (i === undefined) throw new Error("an argument holds what the arguments together do not")
+    return { ...split.leaves[i], leaf, path, first: first[i] }
+  })
+}
+
+const isSelected = (wrt: Filter.Filter, path: ReadonlyArray<string>, leaf: Leaf): boolean =>
+  leaf._tag === "Variable"
+    ? Filter.matches(wrt, path, { ...cellOf(leaf.variable), value: cellOf(leaf.variable).raw })
+    : Filter.matches(wrt, path, { kind: "Array", metadata: {}, value: leaf.tensor })
 
 const activeArgument = (
   transform: string,
@@ -58,46 +111,27 @@ const activeArgument = (
   argnum: number,
   wrt: Filter.Filter
 ): Effect.Effect<Active, ShapeError | DTypeError> =>
-  Effect.suspend((): Effect.Effect<Active, ShapeError | DTypeError> => {
-    const at = argnum < 0 ? args.length + argnum : argnum
-    if (!(at in args)) {
-      return Effect.fail(
-        new ShapeError({
-          operation: transform,
-          expected: `argnums within the ${args.length} arguments`,
-          found: String(argnum),
-          hint: "arguments count from 0"
-        })
-      )
-    }
-    const first = offsets(split)
-    const own = split.leaves.flatMap((l, i) => l.leaf.path[0] === String(at) ? [{ ...l, first: first[i] }] : [])
+  Effect.suspend(() => {
+    const at = position(transform, argnum, args.length)
     const arg = args[at]
+    const own = leavesOf(arg, at, split)
     const wrapped = isModule(arg) || own.some((l) => l.leaf._tag === "Variable")
-    const chosen = wrapped
-      ? own.filter(({ leaf }) =>
-        leaf._tag === "Variable"
-          ? Filter.matches(wrt, leaf.path.slice(1), { ...cellOf(leaf.variable), value: cellOf(leaf.variable).raw })
-          : Filter.matches(wrt, leaf.path.slice(1), { kind: "Array", metadata: {}, value: leaf.tensor })
-      )
-      : own
+    const chosen = wrapped ? own.filter((l) => isSelected(wrt, l.path, l.leaf)) : own
     const slots = chosen.flatMap((l) => l.arrays.map((_, i) => l.first + i))
-    const named = chosen.flatMap((l) => l.arrays.map((x) => ({ path: l.leaf.path.join("/"), aval: x.aval })))
+    const named = chosen.flatMap((l) =>
+      l.arrays.map((x) => ({ path: [String(at), ...l.path].join("/"), aval: x.aval }))
+    )
     const rebuild = wrapped
       ? (arrays: ReadonlyArray<Tensor>): unknown => {
         let next = 0
-        return State.fromEntries(chosen.map(({ arrays: own_, leaf, structure }) => {
+        const entries = chosen.map(({ arrays: own_, leaf, path, structure }) => {
           const value = Tree.unflatten(structure, arrays.slice(next, next += own_.length))
-          const path = isModule(arg) ? leaf.path.slice(1) : leaf.path
-          return [
-            path,
-            leaf._tag === "Variable"
-              ? State.variableState(cellOf(leaf.variable).kind, value, cellOf(leaf.variable).metadata)
-              : value
-          ]
-        }))
+          const { kind, metadata } = leaf._tag === "Variable" ? cellOf(leaf.variable) : { kind: "Array", metadata: {} }
+          return [path, leaf._tag === "Variable" ? State.variableState(kind, value, metadata) : value] as const
+        })
+        return isVariable(arg) && entries.length === 1 ? entries[0][1] : State.fromEntries(entries)
       }
-      : (arrays: ReadonlyArray<Tensor>): unknown => innerMerge(outerSplit(arg).graphdef, arrays, undefined).value
+      : (arrays: ReadonlyArray<Tensor>): unknown => withArrays(arg, arrays)
     return Effect.as(checkFloats(transform, named), { slots, rebuild })
   })
 
@@ -109,30 +143,24 @@ const differentiate = <Args extends ReadonlyArray<unknown>, A, E, R>(
   wrt: Filter.Filter,
   hasAux: boolean
 ) =>
-  Effect.gen(function*() {
+  throwing(Effect.gen(function*() {
     const parent = yield* CurrentTrace
     const split = splitArguments(args, parent)
     const numbers = typeof argnums === "number" ? [argnums] : argnums
     const active: Array<Active> = []
     for (const n of numbers) active.push(yield* activeArgument(transform, args, split, n, wrt))
-    const slots = active.flatMap((a) => a.slots)
+    const slots = [...new Set(active.flatMap((a) => a.slots))]
     const c = yield* call(f, split, parent, { transform: `${transform}(${f.name || "anonymous"})` })
-    const { finish, result } = reverse(c, slots, parent)
-    yield* finish
-    const scalars = hasAux ? auxSplit(c, result.arrays).value : result.arrays
-    yield* checkScalar(transform, scalars)
-    const cts = result.pull([ones(scalars[0].aval)])
-    let next = 0
-    const trees = active.map((a) => a.rebuild(cts.slice(next, next += a.slots.length)))
+    yield* checkScalar(transform, valueArrays(c, hasAux))
+    const result = yield* reverse(c, slots, parent)
+    const cts = result.pull([ones(result.arrays[0].aval)])
+    const trees = active.map((a) => a.rebuild(a.slots.map((slot) => cts[slots.indexOf(slot)])))
     return { value: result.value as A, gradient: typeof argnums === "number" ? trees[0] : trees }
-  })
+  }))
 
-/** With `hasAux` the result is [value, aux]: the arrays of the value come first. */
-const auxSplit = (c: Call, arrays: ReadonlyArray<Tensor>): { readonly value: ReadonlyArray<Tensor> } => {
-  let n = 0
-  for (const r of c.results) if (!r.unchanged && r.leaf.path[0] === "1" && r.leaf.path[1] === "0") n += r.arrays.length
-  return { value: arrays.slice(0, n) }
-}
+/** The arrays of the value to differentiate. With `hasAux` the result is [value, aux]. */
+const valueArrays = (c: Call, hasAux: boolean): ReadonlyArray<Tensor> =>
+  c.results.flatMap((r) => r.leaf.path[0] === "1" && (!hasAux || r.leaf.path[1] === "0") ? r.arrays : [])
 
 /** What `grad` makes of a function. */
 export type Grad<Args extends ReadonlyArray<unknown>, E, R, N, F> = (
@@ -262,11 +290,11 @@ export const valueAndGradWithAux = <
 const allArguments = (args: ReadonlyArray<unknown>, split: SplitArguments) => {
   const slots = split.arrays.flatMap((x, i) => DType.isFloat(x.dtype) ? [i] : [])
   const rebuild = (arrays: ReadonlyArray<Tensor>): unknown => {
-    const all = split.arrays.map((x): unknown => x)
+    const all = split.arrays.slice()
     slots.forEach((slot, i) => {
       all[slot] = arrays[i]
     })
-    return Tree.unflatten(Tree.flatten(args).structure, all)
+    return withArrays([...args], all)
   }
   return { slots, rebuild }
 }
@@ -283,23 +311,41 @@ const checkPure = (transform: string, split: SplitArguments): Effect.Effect<void
   )
 }
 
-/** Matches tangents or cotangents to the arrays that they belong to. Fails with a `ShapeError` that names the first misfit. */
+/**
+ * Matches tangents or cotangents to the arrays that they belong to, those of integers aside. Fails with a `ShapeError` or a `DTypeError`
+ * that names what does not fit.
+ */
 const matched = (
   transform: string,
   what: string,
   tree: unknown,
   like: ReadonlyArray<Tensor>
-): Effect.Effect<ReadonlyArray<Tensor>, ShapeError> => {
-  const leaves = Tree.leaves(tree)
-  const bad = like.findIndex((x, i) => leaves[i] === undefined || leaves[i].shape.join() !== x.shape.join())
-  return bad < 0 && leaves.length === like.length ? Effect.succeed(leaves) : Effect.fail(
-    new ShapeError({
-      operation: transform,
-      expected: `${what} of shapes ${like.map((x) => ShapedArray.format(x.aval)).join(", ")}`,
-      found: leaves.map((x) => ShapedArray.format(x.aval)).join(", ") || "none",
-      hint: "tangents and cotangents have the tree of what they belong to"
-    })
-  )
+): ReadonlyArray<Tensor> => {
+  const leaves = arraysOf(tree)
+  const explain = (reason: string) => ({
+    operation: transform,
+    expected: `${what} of ${reason} ${like.map((x) => ShapedArray.format(x.aval)).join(", ")}`,
+    found: leaves.map((x) => ShapedArray.format(x.aval)).join(", ") || "none",
+    hint: "tangents and cotangents have the tree, the shapes and the dtypes of what they belong to"
+  })
+  if (leaves.length !== like.length || like.some((x, i) => leaves[i].shape.join() !== x.shape.join())) {
+    throw new ShapeError(explain("shapes"))
+  }
+  if (like.some((x, i) => DType.isFloat(x.dtype) && leaves[i].dtype !== x.dtype)) {
+    throw new DTypeError(explain("dtypes"))
+  }
+  return leaves
+}
+
+/** The result's arrays stand for the result: it may hold no Variables. */
+const checkPureResult = (transform: string, c: Call): void => {
+  const found = c.results.find((r) => r.leaf.path[0] === "1" && r.leaf._tag === "Variable")
+  if (found === undefined) return
+  throw new TraceError({
+    transform,
+    reason: `the result at ${found.leaf.path.slice(1).join("/") || "(root)"} is a Variable`,
+    hint: "return its value"
+  })
 }
 
 /**
@@ -319,21 +365,18 @@ export const vjp = <Args extends ReadonlyArray<unknown>, A, E, R>(
   E | TransformError,
   R
 > =>
-  Effect.gen(function*() {
+  throwing(Effect.gen(function*() {
     const parent = yield* CurrentTrace
     const split = splitArguments(args, parent)
     yield* checkPure("vjp", split)
     const { rebuild, slots } = allArguments(args, split)
     const c = yield* call<Args, A, E, R>(f, split, parent, { transform: `vjp(${f.name || "anonymous"})` })
-    const { finish, result } = reverse(c, slots, parent)
-    yield* finish
+    checkPureResult("vjp", c)
+    const result = yield* reverse(c, slots, parent)
     const back = (cotangent: A): Effect.Effect<Args, TransformError> =>
-      Effect.map(
-        matched("vjp", "cotangents", cotangent, result.arrays),
-        (cts) => rebuild(result.pull(cts)) as Args
-      )
+      attempt(() => rebuild(result.pull(matched("vjp", "cotangents", cotangent, result.arrays))) as Args)
     return [result.value as A, back] as const
-  })
+  }))
 
 /**
  * The value of a function at `primals`, and its directional derivative along `tangents`: `[value, tangent]`.
@@ -348,20 +391,17 @@ export const jvp = <Args extends ReadonlyArray<unknown>, A, E, R>(
   primals: Args,
   tangents: Args
 ): Effect.Effect<readonly [value: A, tangent: A], E | TransformError, R> =>
-  Effect.gen(function*() {
+  throwing(Effect.gen(function*() {
     const parent = yield* CurrentTrace
     const split = splitArguments(primals, parent)
     yield* checkPure("jvp", split)
-    const ts = yield* matched("jvp", "tangents", tangents, split.arrays)
+    const ts = matched("jvp", "tangents", tangents, split.arrays)
     const c = yield* call<Args, A, E, R>(f, split, parent, { transform: `jvp(${f.name || "anonymous"})` })
-    const { finish, result } = forward(c, ts.map((t, i) => DType.isFloat(split.arrays[i].dtype) ? t : null), parent)
-    yield* finish
-    return [result.value as A, replaceArrays(result.value, result.tangents) as A] as const
-  })
-
-/** A tree with other arrays in it. */
-const replaceArrays = (tree: unknown, arrays: ReadonlyArray<Tensor>): unknown =>
-  Tree.unflatten(Tree.flatten(tree).structure, arrays)
+    checkPureResult("jvp", c)
+    const moving = ts.map((t, i) => DType.isFloat(split.arrays[i].dtype) ? t : null)
+    const result = yield* forward(c, moving, parent)
+    return [result.value as A, withArrays(result.value, result.tangents) as A] as const
+  }))
 
 /**
  * The value of a function, and its derivative at that point as a linear function of tangents, traced once.
@@ -377,16 +417,18 @@ export const linearize = <Args extends ReadonlyArray<unknown>, A, E, R>(
   E | TransformError,
   R
 > =>
-  Effect.gen(function*() {
+  throwing(Effect.gen(function*() {
     const parent = yield* CurrentTrace
     const split = splitArguments(args, parent)
     yield* checkPure("linearize", split)
     const { slots } = allArguments(args, split)
     const c = yield* call<Args, A, E, R>(f, split, parent, { transform: `linearize(${f.name || "anonymous"})` })
-    const { finish, result } = reverse(c, slots, parent)
-    yield* finish
+    checkPureResult("linearize", c)
+    const result = yield* reverse(c, slots, parent)
     const push = (...tangents: Args): Effect.Effect<A, TransformError> =>
-      Effect.map(matched("linearize", "tangents", tangents, split.arrays), (ts) =>
-        replaceArrays(result.value, result.push(slots.map((i) => ts[i]))) as A)
+      attempt(() => {
+        const ts = matched("linearize", "tangents", tangents, split.arrays)
+        return withArrays(result.value, result.push(slots.map((i) => ts[i]))) as A
+      })
     return [result.value as A, push] as const
-  })
+  }))

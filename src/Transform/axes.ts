@@ -4,7 +4,7 @@
  * An *axis spec* is a number (negative counts from the end), null (not mapped), `Carry` (scan only), a `StateAxes` (a spec for each
  * kind of Variable of a Module), or a tree of specs that is a prefix of the argument.
  */
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import { AliasError } from "../GraphDef/errors.ts"
 import { findDuplicates } from "../GraphDef/traverse.ts"
@@ -13,6 +13,7 @@ import * as Filter from "../State/Filter.ts"
 import { ShapeError } from "../Tensor/errors.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import type { Tensor } from "../Tensor/Tensor.ts"
+import { attempt, type TracingError } from "./attempt.ts"
 import type { LeafArrays, SplitArguments } from "./lift.ts"
 
 /** The carry of a scan: what one step hands to the next. */
@@ -87,24 +88,21 @@ export const argumentAxes = (
   specs: AxisSpec,
   split: SplitArguments,
   args: ReadonlyArray<unknown>
-): Effect.Effect<ReadonlyArray<Axis>, ShapeError | AliasError> =>
-  Effect.suspend((): Effect.Effect<ReadonlyArray<Axis>, ShapeError | AliasError> => {
+): Effect.Effect<ReadonlyArray<Axis>, TracingError> =>
+  attempt((): ReadonlyArray<Axis> => {
     if (Array.isArray(specs) && specs.length !== args.length) {
-      return Effect.fail(
-        new ShapeError({
-          operation,
-          expected: `inAxes with one spec for each of ${args.length} arguments`,
-          found: `${specs.length}`,
-          hint: "or one number or null for all of them"
-        })
-      )
+      throw new ShapeError({
+        operation,
+        expected: `inAxes with one spec for each of ${args.length} arguments`,
+        found: `${specs.length}`,
+        hint: "or one number or null for all of them"
+      })
     }
     const of = (leaf: LeafArrays["leaf"], path: ReadonlyArray<string>): Axis =>
       Array.isArray(specs) ? axisOf(operation, specs, leaf, path) : axisOf(operation, specs, leaf, path.slice(1))
     const conflict = conflicting(split, args, of)
-    return conflict === undefined
-      ? Effect.succeed(split.leaves.map((l) => of(l.leaf, l.leaf.path)))
-      : Effect.fail(conflict(operation))
+    if (conflict !== undefined) throw conflict(operation)
+    return split.leaves.map((l) => of(l.leaf, l.leaf.path))
   })
 
 /** One object at two places with two axes has no meaning. */

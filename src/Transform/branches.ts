@@ -10,7 +10,7 @@ import * as GraphDef from "../GraphDef/GraphDef.ts"
 import { closedProgram } from "../Program/build.ts"
 import * as control from "../Program/control.ts"
 import { evaluate } from "../Program/evaluate.ts"
-import { hasEffects, type Program } from "../Program/Program.ts"
+import type { Program } from "../Program/Program.ts"
 import { CurrentTrace, type Slot } from "../Program/Trace.ts"
 import * as DType from "../Tensor/DType.ts"
 import { DTypeError, ShapeError } from "../Tensor/errors.ts"
@@ -18,8 +18,8 @@ import * as Lax from "../Tensor/lax/index.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import { lift as liftTensor, type Tensor, type TensorLike } from "../Tensor/Tensor.ts"
 import * as Tree from "../Tensor/Tree.ts"
-import { attempt, type TransformError } from "./attempt.ts"
-import { type Call, call, emitter, flush, land, splitArguments, writeThrough } from "./lift.ts"
+import { throwing, type TransformError } from "./attempt.ts"
+import { type Call, call, conclude, emitter, resultCount, splitArguments } from "./lift.ts"
 import { inputOffsets } from "./loopState.ts"
 import type { Check, Traceable } from "./types.ts"
 
@@ -85,6 +85,22 @@ const sortOutputs = (c: Call) => {
 const describe = (xs: ReadonlyArray<{ readonly aval: ShapedArray.ShapedArray }>): string =>
   xs.map((x) => ShapedArray.format(x.aval)).join(", ") || "nothing"
 
+/** Variables of the closure that a branch gave another shape, dtype or structure: another branch may leave them as they are. */
+const stateMisfits = (c: Call, branch: string): ReadonlyArray<Misfit> => {
+  let at = resultCount(c)
+  return c.discharged.writes.flatMap(({ leaves, slot, structure }) => {
+    const now = c.discharged.program.outputs.slice(at, at += leaves)
+    const before = slot.initial.leaves
+    const fits = Tree.sameStructure(structure, slot.initial.structure) &&
+      before.every((x, i) => x.dtype === now[i].aval.dtype && x.shape.join() === now[i].aval.shape.join())
+    return fits ? [] : [{
+      path: [branch, `captured ${slot.cell.label}`],
+      expected: describe(before),
+      found: describe(now)
+    }]
+  })
+}
+
 /** Fails unless all branches give the same structure, shapes and dtypes as the first. */
 const checkBranches = (operation: string, calls: ReadonlyArray<Call>): void => {
   const misfits: Array<Misfit> = []
@@ -111,6 +127,7 @@ const checkBranches = (operation: string, calls: ReadonlyArray<Call>): void => {
       }
     })
   })
+  calls.forEach((c, i) => misfits.push(...stateMisfits(c, `branch ${i}`)))
   if (misfits.length > 0) {
     throw new StructureError({
       operation,
@@ -155,14 +172,20 @@ const branchProgram = (
     ]
   })
 
-/** Makes the equation and lands its results. */
+/** The first branch's call as if it had changed all that any branch changes, with what the equation gives. */
+interface Bound {
+  readonly call: Call
+  readonly outputs: ReadonlyArray<Tensor>
+}
+
+/** Makes the equation. */
 const bindBranches = (
   operation: string,
   index: Tensor,
   calls: ReadonlyArray<Call>,
   parent: Call["trace"]["parent"],
   emit: ReturnType<typeof emitter>["emit"]
-): unknown => {
+): Bound => {
   checkBranches(operation, calls)
   const joined = join(calls)
   const outputs = outputsOf(calls)
@@ -184,17 +207,12 @@ const bindBranches = (
     return program
   })
   const node = control.cond(index, programs, operands)
-  if (programs.some(hasEffects)) emit(node)
-  return landBranches(calls[0], outputs, node.outputs, parent)
+  emit(node)
+  return widened(calls[0], outputs, node.outputs)
 }
 
-/** Lands joined outputs through the first call, whose results and state are widened to what any branch changed. */
-const landBranches = (
-  first: Call,
-  outputs: Outputs,
-  values: ReadonlyArray<Tensor>,
-  parent: Call["trace"]["parent"]
-): unknown => {
+/** The first call with results and state widened to what any branch changed, and the joined outputs in their order. */
+const widened = (first: Call, outputs: Outputs, values: ReadonlyArray<Tensor>): Bound => {
   const own = sortOutputs(first)
   let at = own.results.length
   const changedAt = new Map<number, number>()
@@ -217,12 +235,10 @@ const landBranches = (
     structure: slot.initial.structure,
     leaves: slot.initial.leaves.length
   }))
-  return land({ ...first, results, discharged: { ...first.discharged, writes } }, {
-    outputs: landed,
-    state: values.slice(at),
-    parent,
-    write: writeThrough(parent)
-  })
+  return {
+    call: { ...first, results, discharged: { ...first.discharged, writes } },
+    outputs: [...landed, ...values.slice(at)]
+  }
 }
 
 const scalarIndex = (operation: string, x: Tensor): Tensor => {
@@ -246,21 +262,20 @@ const branch = <Args extends ReadonlyArray<unknown>, A, E, R>(
   branches: ReadonlyArray<Traceable<Args, A, E, R>>,
   args: Args
 ): Effect.Effect<A, E | TransformError, R> =>
-  Effect.gen(function*() {
+  throwing(Effect.gen(function*() {
     const parent = yield* CurrentTrace
-    const at = yield* attempt(() => scalarIndex(operation, index()))
+    const at = scalarIndex(operation, index())
     const split = splitArguments(args, parent)
     const calls: Array<Call> = []
     for (const f of branches) {
       calls.push(yield* call(f, split, parent, { transform: `${operation}(${f.name || "anonymous"})` }))
     }
-    const { emit, nodes } = emitter(parent)
-    const value = yield* attempt(() => bindBranches(operation, at, calls, parent, emit) as A)
-    // Checks of all branches are one state; each trace without a parent has its own.
-    for (const c of calls) yield* flush([], c.trace.ownChecks, parent)
-    yield* flush(nodes, undefined, parent)
-    return value
-  })
+    const kept = emitter(parent)
+    const bound = bindBranches(operation, at, calls, parent, kept.emit)
+    // Outside of traces every branch has checks of its own; one that did not run failed none.
+    const checks = calls.map((c) => c.trace.ownChecks)
+    return (yield* conclude(bound.call, bound.outputs, kept, checks)) as A
+  }))
 
 /**
  * Runs one of two functions, by a scalar that is only known when the Program runs.

@@ -2,66 +2,65 @@
  * Functions with derivatives of their own: `customJvp` and `customVjp`.
  *
  * They are pure functions of trees of arrays: their rules are applied when a Program is transformed, long after the call, so they cannot write
- * Variables.
+ * Variables. Function and rules are traced at the call. The arrays that they capture are operands of the equation, before the
+ * arguments, and must not be differentiated: the rules say nothing of them.
  */
-import * as Cause from "effect/Cause"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import { closedProgram } from "../Program/build.ts"
 import * as control from "../Program/control.ts"
 import { evaluate } from "../Program/evaluate.ts"
-import { CurrentTrace, Trace } from "../Program/Trace.ts"
+import { CurrentTrace, type Trace } from "../Program/Trace.ts"
 import * as DType from "../Tensor/DType.ts"
 import { ShapeError, TraceError } from "../Tensor/errors.ts"
 import * as Lax from "../Tensor/lax/index.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import { isTensor, type Tensor } from "../Tensor/Tensor.ts"
 import * as Tree from "../Tensor/Tree.ts"
-import { attempt, type TransformError } from "./attempt.ts"
-import { type Call, call, land, operands, type SplitArguments, splitArguments, writeThrough } from "./lift.ts"
+import { throwing, type TransformError } from "./attempt.ts"
+import { type Call, call, conclude, emitter, operands, splitArguments } from "./lift.ts"
 import type { Check, Traceable } from "./types.ts"
 
-const checkPureCall = (transform: string, c: Call): void => {
-  const variable = c.arguments.leaves.find((l) => l.leaf._tag === "Variable")
-  if (variable === undefined && c.discharged.reads.length === 0) return
-  throw new TraceError({
+const impure = (transform: string, reason: string): TraceError =>
+  new TraceError({
     transform,
-    reason: variable === undefined
-      ? "the function reads or writes a Variable through its closure"
-      : `the argument at ${variable.leaf.path.join("/")} holds a Variable`,
+    reason,
     hint: "pass the arrays that it needs: a function with its own derivative is a function of arrays"
   })
+
+/** Fails unless a call and its result are about arrays only. */
+const checkPureCall = (transform: string, c: Call): void => {
+  const [slot] = c.discharged.reads
+  if (slot !== undefined) {
+    throw impure(
+      transform,
+      slot.cell === c.trace.checks.cell
+        ? "the function has a Check"
+        : `the function reads or writes a Variable (${slot.cell.label}) through its closure`
+    )
+  }
+  const held = [...c.arguments.leaves, ...c.results].find((l) => l.leaf._tag === "Variable")
+  if (held !== undefined) {
+    throw impure(transform, `what it takes or gives holds a Variable, at ${held.leaf.path.join("/")}`)
+  }
 }
 
-/** Runs an Effect of a rule at once, inside a trace that takes no writes. */
-const runRule = <A, E, R>(transform: string, context: Context.Context<R>, effect: () => Effect.Effect<A, E, R>): A => {
-  const parent = Context.get(context as Context.Context<never>, CurrentTrace)
-  const trace = new Trace(transform, parent, { ownChecks: true })
-  const exit = Effect.runSyncExitWith(Context.add(context, CurrentTrace, trace))(Effect.suspend(effect))
-  if (Exit.isSuccess(exit)) return exit.value
-  const error = Cause.squash(exit.cause)
-  throw Cause.isAsyncFiberError(error)
-    ? new TraceError({ transform, reason: "the rule waits for asynchronous work", hint: "compute it outside" })
-    : error
-}
-
-const landPure = (c: Call, outputs: ReadonlyArray<Tensor>, parent: Trace | undefined): unknown =>
-  land(c, { outputs, state: [], parent, write: writeThrough(parent) })
+/** The arrays of a call's result below a path. */
+const resultsAt = (c: Call, ...path: ReadonlyArray<string>): ReadonlyArray<Tensor> =>
+  c.results.flatMap((r) => r.leaf.path[0] === "1" && path.every((k, i) => r.leaf.path[i + 1] === k) ? r.arrays : [])
 
 /** Checks that a rule's arrays have the shapes and dtypes that they must have. */
 const checkLike = (
   transform: string,
   what: string,
   found: ReadonlyArray<Tensor>,
-  like: ReadonlyArray<ShapedArray.ShapedArray>
-): ReadonlyArray<Tensor> => {
+  like: ReadonlyArray<{ readonly aval: ShapedArray.ShapedArray }>
+): void => {
   const ok = found.length === like.length &&
-    like.every((aval, i) => found[i].dtype === aval.dtype && found[i].shape.join() === aval.shape.join())
-  if (ok) return found
+    like.every(({ aval }, i) => found[i].dtype === aval.dtype && found[i].shape.join() === aval.shape.join())
+  if (ok) return
   throw new ShapeError({
     operation: transform,
-    expected: `${what} ${like.map(ShapedArray.format).join(", ")}`,
+    expected: `${what} ${like.map((x) => ShapedArray.format(x.aval)).join(", ") || "without arrays"}`,
     found: found.map((x) => ShapedArray.format(x.aval)).join(", ") || "nothing",
     hint: "the rules of a function agree with it in structure, shapes and dtypes"
   })
@@ -102,61 +101,77 @@ export const customVjp = <Args extends ReadonlyArray<unknown>, A, E, R, Res>(
   rules: VjpRules<Args, A, Res, E, R>
 ) =>
 (...args: Args): Effect.Effect<A, E | TransformError, R> =>
-  Effect.gen(function*() {
+  throwing(Effect.gen(function*() {
     const parent = yield* CurrentTrace
-    const context = yield* Effect.context<R>()
     const split = splitArguments(args, parent)
     const name = f.name || "anonymous"
-    const c = yield* call<Args, A, E, R>(f, split, parent, { transform: `customVjp(${name})` })
-    return yield* attempt(() => {
-      checkPureCall("customVjp", c)
-      const params = {
-        name,
-        program: c.discharged.program,
-        rule: vjpRule(c, split, args, rules, context)
+    const own = yield* call<Args, A, E, R>(f, split, parent, { transform: `customVjp(${name})` })
+    checkPureCall("customVjp", own)
+    let given: unknown
+    const fwd = yield* call<Args, readonly [A, Res], E, R>(rules.fwd, split, parent, {
+      transform: `customVjp(${name}) fwd`,
+      inspect: (_, out) => {
+        given = out
       }
-      return landPure(c, control.customVjpCall(params, operands(c, parent)).outputs, parent) as A
     })
-  })
+    checkPureCall("customVjp fwd", fwd)
+    checkLike("customVjp fwd", "values", resultsAt(fwd, "0"), resultsAt(own))
+    // Only shapes and structure of what fwd gave are looked at.
+    const [value, residuals] = given as readonly [A, Res]
+    const bwd = yield* call<readonly [Res, A], { readonly [I in keyof Args]: Args[I] | null }, E, R>(
+      rules.bwd,
+      splitArguments([residuals, value], parent),
+      parent,
+      { transform: `customVjp(${name}) bwd` }
+    )
+    checkPureCall("customVjp bwd", bwd)
+    return (yield* bindCustomVjp(name, args.length, own, fwd, bwd, parent)) as A
+  }))
 
-const vjpRule = <Args extends ReadonlyArray<unknown>, A, E, R, Res>(
-  c: Call,
-  split: SplitArguments,
-  args: Args,
-  rules: VjpRules<Args, A, Res, E, R>,
-  context: Context.Context<R>
-): control.CustomVjp => {
-  const captures = c.discharged.captures.length
-  const avals = c.discharged.program.outputs.map((o) => o.aval)
-  const argsTree = Tree.flatten(args).structure
-  // Structures of trees whose arrays pass through the Program; set by fwd, which always runs before bwd.
-  const seen: { residuals: Tree.Structure; value: Tree.Structure } = {
-    residuals: { _tag: "Static", value: null },
-    value: { _tag: "Leaf" }
-  }
-  return {
-    fwd: (primals) => {
-      const inner = Tree.unflatten(argsTree, primals.slice(captures)) as Args
-      const [value, residuals] = runRule("customVjp fwd", context, () => rules.fwd(...inner))
-      const out = Tree.flatten(value)
-      const res = Tree.flatten(residuals)
-      seen.residuals = res.structure
-      seen.value = out.structure
-      return { outputs: checkLike("customVjp fwd", "values", out.leaves, avals), residuals: res.leaves }
+/** The equation takes captures of the function, of fwd and of bwd, then the arguments. */
+const bindCustomVjp = (
+  name: string,
+  count: number,
+  own: Call,
+  fwd: Call,
+  bwd: Call,
+  parent: Trace | undefined
+) => {
+  const captures = [own, fwd, bwd].map((c) => c.discharged.captures)
+  const [a, b, c] = captures.map((xs) => xs.length)
+  const consts = a + b + c
+  const inputs = [...captures.flat(), ...own.arguments.arrays]
+  const outs = own.discharged.program.outputs.length
+  const program = closedProgram(
+    "customVjp",
+    inputs.map((x) => x.aval),
+    (xs, emit) => evaluate(own.discharged.program, [...xs.slice(0, a), ...xs.slice(consts)], emit)
+  )
+  const cotangentsOf = Array.from({ length: count }, (_, i) => {
+    const like = own.arguments.leaves.flatMap((l) => l.leaf.path[0] === String(i) ? l.arrays : [])
+    const found = resultsAt(bwd, String(i))
+    const none = found.length === 0
+    if (!none) checkLike("customVjp bwd", `cotangents of argument ${i}`, found, like)
+    return like.map(() => none)
+  }).flat()
+  const rule: control.CustomVjp = {
+    fwd: (primals, emit) => {
+      const results = evaluate(fwd.discharged.program, [...primals.slice(a, a + b), ...primals.slice(consts)], emit)
+      return { outputs: results.slice(0, outs), residuals: [...primals.slice(a + b, consts), ...results.slice(outs)] }
     },
     bwd: (residuals, cotangents) => {
-      const res = Tree.unflatten(seen.residuals, residuals) as Res
-      const ct = Tree.unflatten(seen.value, cotangents) as A
-      const cts = runRule("customVjp bwd", context, () => rules.bwd(res, ct))
-      const flat = args.flatMap((arg, i): ReadonlyArray<Tensor | null> => {
-        const own = Tree.leaves(arg)
-        const given: unknown = cts[i]
-        if (given === null) return own.map(() => null)
-        return checkLike("customVjp bwd", `cotangents of argument ${i}`, Tree.leaves(given), own.map((x) => x.aval))
-      })
-      return [...Array.from({ length: captures }, () => null), ...flat.slice(0, split.arrays.length)]
+      const results = evaluate(bwd.discharged.program, [...residuals, ...cotangents], () => {})
+      let next = 0
+      return [
+        ...Array.from({ length: consts }, () => null),
+        ...cotangentsOf.map((none) => none ? null : results[next++])
+      ]
     }
   }
+  const kept = emitter(parent)
+  const node = control.customVjpCall({ name, program, rule, num_consts: consts }, inputs)
+  kept.emit(node)
+  return conclude(own, node.outputs, kept)
 }
 
 /**
@@ -172,42 +187,43 @@ export const customJvp = <Args extends ReadonlyArray<unknown>, A, E, R>(
   rule: (primals: Args, tangents: Args) => Effect.Effect<readonly [A, A], E, R>
 ) =>
 (...args: Args): Effect.Effect<A, E | TransformError, R> =>
-  Effect.gen(function*() {
+  throwing(Effect.gen(function*() {
     const parent = yield* CurrentTrace
     const split = splitArguments(args, parent)
     const name = f.name || "anonymous"
-    const c = yield* call<Args, A, E, R>(f, split, parent, { transform: `customJvp(${name})` })
+    const own = yield* call<Args, A, E, R>(f, split, parent, { transform: `customJvp(${name})` })
+    checkPureCall("customJvp", own)
     const pair = splitArguments([args, args], parent)
-    const r = yield* call<[Args, Args], readonly [A, A], E, R>(rule, pair, parent, { transform: `customJvp(${name})` })
-    return yield* attempt(() => {
-      checkPureCall("customJvp", c)
-      checkPureCall("customJvp", r)
-      return landPure(c, bindCustomJvp(name, c, r, operands(c, parent)), parent) as A
+    const jvp = yield* call<[Args, Args], readonly [A, A], E, R>(rule, pair, parent, {
+      transform: `customJvp(${name}) rule`
     })
-  })
+    checkPureCall("customJvp rule", jvp)
+    checkLike("customJvp rule", "values", resultsAt(jvp, "0"), resultsAt(own))
+    checkLike("customJvp rule", "tangents", resultsAt(jvp, "1"), resultsAt(own))
+    const kept = emitter(parent)
+    const node = bindCustomJvp(name, own, jvp, operands(own, parent))
+    kept.emit(node)
+    return (yield* conclude(own, node.outputs, kept)) as A
+  }))
 
 /** The equation takes captures of the function, captures of the rule, then the arguments. */
-const bindCustomJvp = (name: string, c: Call, r: Call, inputs: ReadonlyArray<Tensor>): ReadonlyArray<Tensor> => {
-  const own = c.discharged.captures.length
-  const extra = r.discharged.captures.length
-  const all = [...inputs.slice(0, own), ...r.discharged.captures, ...inputs.slice(own)]
+const bindCustomJvp = (name: string, own: Call, rule: Call, inputs: ReadonlyArray<Tensor>) => {
+  const a = own.discharged.captures.length
+  const consts = a + rule.discharged.captures.length
+  const all = [...inputs.slice(0, a), ...rule.discharged.captures, ...inputs.slice(a)]
   const avals = all.map((x) => x.aval)
-  const outputs = c.discharged.program.outputs.map((o) => o.aval)
   const program = closedProgram(
     "customJvp",
     avals,
-    (xs, emit) => evaluate(c.discharged.program, [...xs.slice(0, own), ...xs.slice(own + extra)], emit)
+    (xs, emit) => evaluate(own.discharged.program, [...xs.slice(0, a), ...xs.slice(consts)], emit)
   )
   const jvp = () =>
     closedProgram("customJvp", [...avals, ...avals], (xs, emit) => {
-      const primals = xs.slice(own + extra, all.length)
-      const tangents = xs.slice(all.length + own + extra)
-      const values = evaluate(r.discharged.program, [...xs.slice(own, own + extra), ...primals, ...tangents], emit)
-      const wanted = [...outputs, ...outputs]
-      checkLike("customJvp", "values and tangents", values, wanted)
-      return values
+      const primals = xs.slice(consts, all.length)
+      const tangents = xs.slice(all.length + consts)
+      return evaluate(rule.discharged.program, [...xs.slice(a, consts), ...primals, ...tangents], emit)
     })
-  return control.customJvpCall({ name, program, rule: { jvp } }, all).outputs
+  return control.customJvpCall({ name, program, rule: { jvp }, num_consts: consts }, all)
 }
 
 /** The tree with derivative zero. */

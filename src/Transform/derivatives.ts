@@ -3,17 +3,18 @@
  * its results landed in the outer world.
  */
 import * as Effect from "effect/Effect"
+import type { BackendError } from "../Backend/Backend.ts"
 import { evaluate } from "../Program/evaluate.ts"
 import { interpreters } from "../Program/interpreters.ts"
 import { linearize, type Linearized, pullback } from "../Program/linearize.ts"
 import type { Tangent } from "../Program/Primitive.ts"
 import type { Trace } from "../Program/Trace.ts"
 import * as DType from "../Tensor/DType.ts"
-import { DTypeError, ShapeError } from "../Tensor/errors.ts"
+import { DTypeError, ShapeError, type TensorError } from "../Tensor/errors.ts"
 import * as Lax from "../Tensor/lax/index.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import { literal, type Tensor } from "../Tensor/Tensor.ts"
-import { type Call, emitter, flush, land, layout, operands, writeThrough } from "./lift.ts"
+import { type Call, conclude, type Emitter, emitter, layout, operands } from "./lift.ts"
 
 /** Zeros of a shape and dtype. */
 export const zeros = (aval: ShapedArray.ShapedArray): Tensor => Lax.broadcastTo(literal(0, aval.dtype), aval.shape)
@@ -30,22 +31,22 @@ export interface Differentiated {
   readonly positions: ReadonlyArray<number>
 }
 
-/** Writes state, gives the value, and runs callbacks and checks if no trace is left to do it. */
-export const landOutputs = (c: Call, outputs: ReadonlyArray<Tensor>, parent: Trace | undefined): Differentiated => {
-  const own = outputs.length - c.discharged.writes.reduce((n, w) => n + w.leaves, 0)
-  const value = land(c, {
-    outputs: outputs.slice(0, own),
-    state: outputs.slice(own),
-    parent,
-    write: writeThrough(parent)
-  })
+/** Runs what is left to run, writes state, and gives the value. */
+const landOutputs = (
+  c: Call,
+  outputs: ReadonlyArray<Tensor>,
+  kept: Emitter
+): Effect.Effect<Differentiated, TensorError | BackendError> => {
   const positions: Array<number> = []
   let next = 0
   for (const r of c.results) {
     if (r.unchanged) continue
     for (let i = 0; i < r.arrays.length; i++, next++) if (r.leaf.path[0] !== "0") positions.push(next)
   }
-  return { value, arrays: positions.map((i) => outputs[i]), positions }
+  return Effect.map(
+    conclude(c, outputs, kept),
+    (value) => ({ value, arrays: positions.map((i) => outputs[i]), positions })
+  )
 }
 
 /** A call in reverse mode. */
@@ -61,20 +62,18 @@ export const reverse = (
   c: Call,
   active: ReadonlyArray<number>,
   parent: Trace | undefined
-): { readonly result: Reverse; readonly finish: ReturnType<typeof flush> } => {
-  const { emit, nodes } = emitter(parent)
-  const at = layout(c).argumentsAt
-  const primals = operands(c, parent)
-  const linearized = linearize(interpreters, c.discharged.program, primals, active.map((i) => at + i), emit)
-  const differentiated = landOutputs(c, linearized.outputs, parent)
-  const finish = flush(nodes, c.trace.ownChecks, parent)
-  const result = {
-    ...differentiated,
-    pull: (cts: ReadonlyArray<Tangent>) => pull(linearized, differentiated, primals, at, active, cts),
-    push: (ts: ReadonlyArray<Tensor>) => push(linearized, differentiated, ts)
-  }
-  return { result, finish }
-}
+): Effect.Effect<Reverse, TensorError | BackendError> =>
+  Effect.suspend(() => {
+    const kept = emitter(parent)
+    const at = layout(c).argumentsAt
+    const primals = operands(c, parent)
+    const linearized = linearize(interpreters, c.discharged.program, primals, active.map((i) => at + i), kept.emit)
+    return Effect.map(landOutputs(c, linearized.outputs, kept), (differentiated): Reverse => ({
+      ...differentiated,
+      pull: (cts) => pull(linearized, differentiated, primals, at, active, cts),
+      push: (ts) => push(linearized, differentiated, ts)
+    }))
+  })
 
 const push = (
   { linear, moving, outputs }: Linearized,
@@ -105,22 +104,18 @@ export const forward = (
   c: Call,
   tangents: ReadonlyArray<Tangent>,
   parent: Trace | undefined
-): {
-  readonly result: Differentiated & { readonly tangents: ReadonlyArray<Tensor> }
-  readonly finish: ReturnType<typeof flush>
-} => {
-  const { emit, nodes } = emitter(parent)
-  const at = layout(c).argumentsAt
-  const primals = operands(c, parent)
-  const all: ReadonlyArray<Tangent> = primals.map((_, i) => i < at ? null : tangents[i - at] ?? null)
-  const { outputs, tangents: out } = interpreters.jvp(c.discharged.program, primals, all, "forward", emit)
-  const differentiated = landOutputs(c, outputs, parent)
-  const result = {
-    ...differentiated,
-    tangents: differentiated.positions.map((p) => out[p] ?? zeros(tangentAval(outputs[p].aval)))
-  }
-  return { result, finish: flush(nodes, c.trace.ownChecks, parent) }
-}
+): Effect.Effect<Differentiated & { readonly tangents: ReadonlyArray<Tensor> }, TensorError | BackendError> =>
+  Effect.suspend(() => {
+    const kept = emitter(parent)
+    const at = layout(c).argumentsAt
+    const primals = operands(c, parent)
+    const all: ReadonlyArray<Tangent> = primals.map((_, i) => i < at ? null : tangents[i - at] ?? null)
+    const { outputs, tangents: out } = interpreters.jvp(c.discharged.program, primals, all, "forward", kept.emit)
+    return Effect.map(landOutputs(c, outputs, kept), (differentiated) => ({
+      ...differentiated,
+      tangents: differentiated.positions.map((p) => out[p] ?? zeros(tangentAval(outputs[p].aval)))
+    }))
+  })
 
 /** The abstract value of the tangent of an array: float0 has no counterpart here, integers have float32 zeros. */
 const tangentAval = (aval: ShapedArray.ShapedArray): ShapedArray.ShapedArray =>

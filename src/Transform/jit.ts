@@ -8,7 +8,6 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Equal from "effect/Equal"
 import * as Option from "effect/Option"
 import { Backend, type Executable } from "../Backend/Backend.ts"
 import { compute, hostData, storageOf } from "../Backend/read.ts"
@@ -148,9 +147,13 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
       const flat = this.#flatten(all)
       const backend = Context.get(context, Backend)
       const known = this.#find(flat, backend)
-      if (known !== undefined) return this.#execute(known, flat)
+      const again = () => this.#run(args, context)
+      if (known !== undefined) return this.#execute(known, flat, again)
       const split = splitLeaves(flat, undefined)
-      return Effect.flatMap(this.#compile(split, backend, Option.isSome(rngs)), (entry) => this.#execute(entry, flat))
+      return Effect.flatMap(
+        this.#compile(split, backend, Option.isSome(rngs)),
+        (entry) => this.#execute(entry, flat, again)
+      )
     })
   }
 
@@ -195,15 +198,18 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
     })
   }
 
-  /** Reads, runs, and writes back. */
-  #execute(entry: Entry, flat: Split): Effect.Effect<A, E | TransformError, Backend> {
+  /** Reads, runs, and writes back. What is pending is computed first, and then the call begins `again`: others may have written. */
+  #execute(
+    entry: Entry,
+    flat: Split,
+    again: () => Effect.Effect<A, E | TransformError, Backend>
+  ): Effect.Effect<A, E | TransformError, Backend> {
     const { executable } = entry
     if (executable === undefined) return Effect.sync(() => finish(entry, flat, []) as A)
     return Effect.suspend(() => {
       const inputs = gather(entry, flat)
       const pending = inputs.filter((x) => x.source._tag !== "Concrete" && x.source._tag !== "Literal")
-      // While pending arrays are computed others may write: all is read again, in one block.
-      if (pending.length > 0) return Effect.flatMap(compute(...pending), () => this.#execute(entry, flat))
+      if (pending.length > 0) return Effect.flatMap(compute(...pending), again)
       const run = executable.run(inputs.map(storageOf))
       return entry.code === undefined
         ? Effect.map(run, (storages) => finish(entry, flat, storages) as A)

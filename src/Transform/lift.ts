@@ -14,15 +14,16 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { Backend, type BackendError } from "../Backend/Backend.ts"
-import { runClosed } from "../Backend/read.ts"
+import { compute, hostData, storageOf } from "../Backend/read.ts"
 import { isNode } from "../GraphDef/Node.ts"
 import * as UpdateContext from "../GraphDef/updateContext.ts"
 import { build } from "../Program/build.ts"
-import { CurrentTrace, type Discharged, readCell, runTraced, Trace } from "../Program/Trace.ts"
-import { cellOf, isVariable } from "../Ref/Variable.ts"
+import { type Equation, isEffectful } from "../Program/Program.ts"
+import { type Cell, type Discharged, readCell, runTraced, Trace } from "../Program/Trace.ts"
+import { type Any as Variable, cellOf, isVariable, writeAll } from "../Ref/Variable.ts"
 import { type TensorError, TraceError } from "../Tensor/errors.ts"
 import type { ShapedArray } from "../Tensor/ShapedArray.ts"
-import { isTensor, type Node, type Tensor } from "../Tensor/Tensor.ts"
+import { concrete, isTensor, type Node, settle, type Tensor } from "../Tensor/Tensor.ts"
 import * as Tree from "../Tensor/Tree.ts"
 import { isTracingError, type TracingError } from "./attempt.ts"
 import type { Traceable } from "./types.ts"
@@ -95,15 +96,19 @@ export const splitLeaves = (split: UpdateContext.Split, parent: Trace | undefine
   return { split, leaves, arrays: all, simple }
 }
 
-const valueOf = (variable: Parameters<typeof cellOf>[0], parent: Trace | undefined): unknown => {
+const valueOf = (variable: Variable, parent: Trace | undefined): unknown => {
   const cell = cellOf(variable)
-  if (parent !== undefined) return parent.read(cell)
-  return cell.owner === undefined ? cell.raw : readCell(cell)
+  return parent === undefined ? readCell(cell) : parent.read(cell)
 }
 
-/** Takes arguments apart. */
-export const splitArguments = (args: ReadonlyArray<unknown>, parent: Trace | undefined): SplitArguments =>
-  splitLeaves(UpdateContext.outerSplit([...args]), parent)
+/** Takes arguments apart. Outside of traces their arrays are handed out to what is made of them. */
+export const splitArguments = (args: ReadonlyArray<unknown>, parent: Trace | undefined): SplitArguments => {
+  const split = UpdateContext.outerSplit([...args])
+  if (parent === undefined) {
+    for (const leaf of split.leaves) if (leaf._tag === "Variable") cellOf(leaf.variable).shared = true
+  }
+  return splitLeaves(split, parent)
+}
 
 /** How a transform wants its function traced. */
 export interface CallOptions {
@@ -112,6 +117,8 @@ export interface CallOptions {
   readonly aval?: (slot: number, outer: ShapedArray) => ShapedArray
   /** Do failed checks stop here, or at an outer transform? */
   readonly ownChecks?: boolean
+  /** Looks at the arguments inside and at what the function gives. It may throw. */
+  readonly inspect?: (args: ReadonlyArray<unknown>, out: unknown) => void
 }
 
 /** Runs a function once, on arguments of which only shapes and dtypes are known. */
@@ -137,7 +144,9 @@ export const call = <Args extends ReadonlyArray<unknown>, A, E, R>(
     })
     const entries = args.leaves.map((l, i) => ({ ...l, value: values[i] }))
     // The inner value is what was split: a tuple of the arguments, with fresh objects.
-    return runTraced(trace, f(...(inner.value as Args)), isTracingError, (out): Call => {
+    const effect = Effect.suspend(() => f(...(inner.value as Args)))
+    return runTraced(trace, effect, isTracingError, (out): Call => {
+      options.inspect?.(inner.value as Args, out)
       const after = UpdateContext.innerSplit([inner.value, out], inner.objects)
       const results = after.leaves.map((leaf): ResultLeaf => {
         const value = leaf._tag === "Variable" ? cellOf(leaf.variable).raw : leaf.tensor
@@ -229,10 +238,17 @@ const arrayArgument = (
   return at < 0 ? undefined : at
 }
 
+/** The value of a cell at a level. What is read outside of traces is handed out, so no later step may free its buffers. */
+const valueAt = (cell: Cell, parent: Trace | undefined): unknown => {
+  if (parent !== undefined) return parent.read(cell)
+  cell.shared = true
+  return readCell(cell)
+}
+
 /** What the inputs of a call's Program are at the outer level: captures, closure state, arguments. */
 export const operands = (c: Call, parent: Trace | undefined): ReadonlyArray<Tensor> => [
   ...c.discharged.captures,
-  ...c.discharged.reads.flatMap((slot) => Tree.leaves(parent === undefined ? slot.cell.raw : parent.read(slot.cell))),
+  ...c.discharged.reads.flatMap((slot) => Tree.leaves(valueAt(slot.cell, parent))),
   ...c.arguments.arrays
 ]
 
@@ -245,70 +261,112 @@ export const layout = (c: Call) => {
 
 /** Results of a call's Program, given back to the outer level. */
 export interface Landing {
-  /** The arrays of changed result leaves, in order, as outer arrays. */
+  /** The arrays of changed result leaves, in order, and then the new arrays of the state written through closures. */
   readonly outputs: ReadonlyArray<Tensor>
-  /** New arrays of the state written through closures, in order. */
-  readonly state: ReadonlyArray<Tensor>
   readonly parent: Trace | undefined
-  /** Writes a Variable of the outer level. */
-  readonly write: UpdateContext.Write
+  /** How to write a cell of the outer level; by default into the trace, or outside of any into the Variable itself. */
+  readonly write?: (cell: Cell, value: unknown) => void
 }
 
-/** Writes at the current level: into the trace, or outside of any into the Variable itself. */
-export const writeThrough = (parent: Trace | undefined): UpdateContext.Write => (variable, value) => {
-  const cell = cellOf(variable)
-  if (parent === undefined) {
-    cell.raw = value
-    cell.shared = true
-  } else {
-    parent.write(cell, value)
-  }
-}
+/** How many outputs of a call's Program are results; the others are state. */
+export const resultCount = (c: Call): number => c.results.reduce((n, r) => n + (r.unchanged ? 0 : r.arrays.length), 0)
 
 /** Writes closure state, updates the outer arguments in place, and gives the result. */
 export const land = (c: Call, landing: Landing): unknown => {
-  const { parent } = landing
-  let next = 0
+  const { outputs, parent } = landing
+  const variables: Array<Variable> = []
+  const written: Array<unknown> = []
+  const later = (cell: Cell, value: unknown): void => {
+    // What a check leaves behind has been looked at, and is of no further use.
+    if (!isVariable(cell)) return
+    variables.push(cell)
+    written.push(value)
+  }
+  const write = landing.write ?? (parent === undefined ? later : (cell, value) => parent.write(cell, value))
+  let next = resultCount(c)
   for (const { leaves, slot, structure } of c.discharged.writes) {
-    const value = Tree.unflatten(structure, landing.state.slice(next, next += leaves))
-    if (parent === undefined) slot.cell.raw = value
-    else parent.write(slot.cell, value)
+    write(slot.cell, Tree.unflatten(structure, outputs.slice(next, next += leaves)))
   }
   next = 0
   const values = c.results.map((r) => {
-    if (!r.unchanged) return Tree.unflatten(r.structure, landing.outputs.slice(next, next += r.arrays.length))
+    if (!r.unchanged) return Tree.unflatten(r.structure, outputs.slice(next, next += r.arrays.length))
     // An unchanged Variable stays as it is; an unchanged array is the outer one.
     return r.leaf._tag === "Variable" || r.argument === undefined ? undefined : c.arguments.leaves[r.argument].arrays[0]
   })
   const merged = UpdateContext.outerMerge(c.graphdef, values, c.arguments.split.objects, {
     owner: parent,
-    write: landing.write
+    write: (variable, value) => write(cellOf(variable), value)
   })
+  // Outside of traces, in one block, and as every write there: with the computation started.
+  if (variables.length > 0) writeAll(variables, written)
   return (merged as ReadonlyArray<unknown>)[1]
 }
 
-/** Collects effectful nodes: in the outer trace, or outside of any for `flush`. */
+/** Collects the nodes that are kept for their effect: in the outer trace, or outside of any to be run at once. */
 export interface Emitter {
+  readonly parent: Trace | undefined
   readonly emit: (node: Node) => void
   readonly nodes: ReadonlyArray<Node>
 }
 
-/** Where a transform's own equations go that are kept for their effect. */
+/** Where a transform's own equations go. Those without an effect need nobody to keep them. */
 export const emitter = (parent: Trace | undefined): Emitter => {
   const nodes: Array<Node> = []
-  return { nodes, emit: parent === undefined ? (node) => nodes.push(node) : parent.emit }
+  const keep = parent === undefined ? (node: Node) => nodes.push(node) : parent.emit
+  return {
+    parent,
+    nodes,
+    // A node says of itself what an equation does.
+    emit: (node) => {
+      if (isEffectful(node as unknown as Equation)) keep(node)
+    }
+  }
 }
 
-/** Runs what is left to run when a transform was applied outside of any trace: callbacks, and checks, which may fail. */
-export const flush = (
+/** The checks of a call, and the number of the first that failed (0: none), as the Program computes it. */
+interface Outcome {
+  readonly errors: ReadonlyArray<unknown>
+  readonly code: Tensor
+}
+
+const outcomes = (
+  c: Call,
+  outputs: ReadonlyArray<Tensor>,
+  checks: ReadonlyArray<Trace["ownChecks"]>
+): ReadonlyArray<Outcome> => {
+  let next = resultCount(c)
+  return c.discharged.writes.flatMap(({ leaves, slot }) => {
+    const code = outputs[next]
+    next += leaves
+    const own = checks.find((x) => x?.cell === slot.cell)
+    return own === undefined ? [] : [{ errors: own.errors, code }]
+  })
+}
+
+/**
+ * Ends the application of a transform: outside of any trace it runs callbacks and checks first, of which the first that fails
+ * fails the Effect; then the results land. So a failure leaves nothing half-written.
+ */
+export const conclude = (
+  c: Call,
+  outputs: ReadonlyArray<Tensor>,
+  { nodes, parent }: Emitter,
+  checks: ReadonlyArray<Trace["ownChecks"]> = [c.trace.ownChecks]
+): Effect.Effect<unknown, TensorError | BackendError> => {
+  const landed = Effect.sync(() => land(c, { outputs, parent }))
+  if (parent !== undefined) return landed
+  const codes = outcomes(c, outputs, checks)
+  return nodes.length === 0 && codes.length === 0 ? landed : Effect.andThen(flush(nodes, codes), landed)
+}
+
+/** Runs effectful nodes, once: their outputs are computed in the same run. */
+const flush = (
   nodes: ReadonlyArray<Node>,
-  checks: Trace["ownChecks"],
-  parent: Trace | undefined
-): Effect.Effect<void, TensorError | BackendError> => {
-  if (parent !== undefined || (nodes.length === 0 && checks === undefined)) return Effect.void
-  return Effect.contextWith((context: Context.Context<never>) => {
-    const backend = Context.getOption(context, Backend)
-    if (Option.isNone(backend)) {
+  checks: ReadonlyArray<Outcome>
+): Effect.Effect<void, TensorError | BackendError> =>
+  Effect.contextWith((context: Context.Context<never>) => {
+    const service = Context.getOption(context, Backend)
+    if (Option.isNone(service)) {
       return Effect.fail(
         new TraceError({
           transform: "a transform outside of jit",
@@ -317,23 +375,20 @@ export const flush = (
         })
       )
     }
-    const code = checks === undefined ? [] : [checks.cell.raw as Tensor]
-    const closed = build({ outputs: code, arguments: [], effects: nodes })
-    return runClosed(closed).pipe(
-      Effect.flatMap((values) => {
-        const failed = checks === undefined ? 0 : values[0][0]
+    return Effect.gen(function*() {
+      const made = nodes.flatMap((node) => node.outputs)
+      const closed = build({ outputs: [...checks.map((x) => x.code), ...made], arguments: [], effects: nodes })
+      yield* compute(...closed.captures)
+      const executable = yield* service.value.compile(closed.program)
+      const storages = yield* executable.run(closed.captures.map(storageOf))
+      made.forEach((x, i) => settle(x, storages[checks.length + i]))
+      for (let i = 0; i < checks.length; i++) {
+        const [failed] = yield* hostData(concrete(closed.program.outputs[i].aval, storages[i]))
         // The error's type is in the traced function's E; the code says which of them it is.
-        return failed === 0 || checks === undefined
-          ? Effect.void
-          : Effect.fail(checks.errors[failed - 1] as TensorError)
-      }),
-      Effect.provideService(Backend, backend.value)
-    )
+        if (failed !== 0) return yield* Effect.fail(checks[i].errors[failed - 1] as TensorError)
+      }
+    }).pipe(Effect.provideService(Backend, service.value))
   })
-}
-
-/** The trace in which a transform is applied. */
-export const currentTrace: Effect.Effect<Trace | undefined> = CurrentTrace
 
 /** The slots of arguments: every array with the leaf that it belongs to. */
 export const slotsOf = (

@@ -3,9 +3,10 @@
  */
 import { type Misfit, StructureError } from "../GraphDef/errors.ts"
 import * as GraphDef from "../GraphDef/GraphDef.ts"
+import { outerSplit } from "../GraphDef/updateContext.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import * as Tree from "../Tensor/Tree.ts"
-import type { Call, LeafArrays, ResultLeaf } from "./lift.ts"
+import type { Call, LeafArrays } from "./lift.ts"
 
 /** One output of a traced body that replaces an input in the next step. */
 export interface Handed {
@@ -36,6 +37,27 @@ export const checkStable = (transform: string, c: Call): void => {
     hint: "every step runs the same Program: change the structure of a model before or after the loop"
   })
 }
+
+/** Fails unless a carry that comes out holds the Variables of the one that went in, each in its place. */
+export const checkCarryObjects = (transform: string, before: unknown, after: unknown): void => {
+  const places = new Map(outerSplit(before).leaves.map((l) => [l.path.join("/"), l]))
+  fail(
+    transform,
+    outerSplit(after).leaves.flatMap((l): ReadonlyArray<Misfit> => {
+      const old = places.get(l.path.join("/"))
+      const variable = old?._tag === "Variable" ? old.variable : undefined
+      if (l._tag === "Array" ? variable === undefined : variable === l.variable) return []
+      return [{
+        path: ["carry", ...l.path],
+        expected: variable === undefined ? "no Variable" : sameVariables,
+        found: l._tag === "Array" ? ShapedArray.format(l.tensor.aval) : `another ${l.variable.kind}`
+      }]
+    })
+  )
+}
+
+const sameVariables =
+  "the same Variable as in the carry that came in (Carry references must be the same between iterations)"
 
 const describe = (l: Pick<LeafArrays, "arrays">): string => l.arrays.map((x) => ShapedArray.format(x.aval)).join(", ")
 
@@ -132,8 +154,12 @@ export const handedCarry = (
     const path = r.leaf.path.slice(after.prefix.length)
     const match = inputs.get(path.join("/"))
     inputs.delete(path.join("/"))
-    if (r.leaf._tag === "Variable" || match === undefined || !fits(match.l, r)) {
-      misfits.push({ path: ["carry", ...path], expected: expected(match?.l, r), found: describe(r) })
+    if (match === undefined || !fits(match.l, r)) {
+      misfits.push({
+        path: ["carry", ...path],
+        expected: match === undefined ? "nothing" : describe(match.l),
+        found: describe(r)
+      })
       return []
     }
     return [{ input: match.at, output: first }]
@@ -148,13 +174,6 @@ export const handedCarry = (
   fail(transform, misfits)
   return handed
 }
-
-const expected = (before: LeafArrays | undefined, after: ResultLeaf): string =>
-  after.leaf._tag === "Variable"
-    ? "the same Variables as in the carry that came in (Carry references must be the same between iterations)"
-    : before === undefined
-    ? "nothing"
-    : describe(before)
 
 const fail = (transform: string, misfits: ReadonlyArray<Misfit>): void => {
   if (misfits.length > 0) {

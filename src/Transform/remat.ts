@@ -4,10 +4,9 @@
  */
 import * as Effect from "effect/Effect"
 import * as control from "../Program/control.ts"
-import { hasEffects } from "../Program/Program.ts"
 import { CurrentTrace } from "../Program/Trace.ts"
-import { attempt, type TransformError } from "./attempt.ts"
-import { call, emitter, flush, land, operands, splitArguments, writeThrough } from "./lift.ts"
+import { throwing, type TransformError } from "./attempt.ts"
+import { call, conclude, emitter, operands, splitArguments } from "./lift.ts"
 import type { Check, Traceable } from "./types.ts"
 
 /** Options of `remat`. */
@@ -30,24 +29,14 @@ export const remat = <Args extends ReadonlyArray<unknown>, A, E, R>(
   options: RematOptions = {}
 ) =>
 (...args: Args): Effect.Effect<A, E | TransformError, R> =>
-  Effect.gen(function*() {
+  throwing(Effect.gen(function*() {
     const parent = yield* CurrentTrace
     const split = splitArguments(args, parent)
     const c = yield* call<Args, A, E, R>(f, split, parent, { transform: `remat(${f.name || "anonymous"})` })
-    const { emit, nodes } = emitter(parent)
-    const value = yield* attempt(() => {
-      const node = control.checkpoint(c.discharged.program, options.policy ?? "nothing_saveable", operands(c, parent))
-      if (hasEffects(c.discharged.program)) emit(node)
-      const own = node.outputs.length - c.discharged.writes.reduce((n, w) => n + w.leaves, 0)
-      return land(c, {
-        outputs: node.outputs.slice(0, own),
-        state: node.outputs.slice(own),
-        parent,
-        write: writeThrough(parent)
-      }) as A
-    })
-    yield* flush(nodes, c.trace.ownChecks, parent)
-    return value
-  })
+    const kept = emitter(parent)
+    const node = control.checkpoint(c.discharged.program, options.policy ?? "nothing_saveable", operands(c, parent))
+    kept.emit(node)
+    return (yield* conclude(c, node.outputs, kept)) as A
+  }))
 
 export { checkpointName } from "../Program/control.ts"

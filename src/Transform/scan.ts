@@ -7,28 +7,17 @@
  */
 import * as Effect from "effect/Effect"
 import * as control from "../Program/control.ts"
-import { hasEffects, make } from "../Program/Program.ts"
+import { make } from "../Program/Program.ts"
 import { moveAxis } from "../Program/rules/support.ts"
 import { CurrentTrace } from "../Program/Trace.ts"
 import { TraceError } from "../Tensor/errors.ts"
 import * as Lax from "../Tensor/lax/index.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import type { Tensor } from "../Tensor/Tensor.ts"
-import { attempt, type TransformError } from "./attempt.ts"
+import { throwing, type TransformError } from "./attempt.ts"
 import { argumentAxes, type Axis, axisOf, type AxisSpec, canonical, Carry, commonSize } from "./axes.ts"
-import {
-  type Call,
-  call,
-  emitter,
-  flush,
-  land,
-  layout,
-  operands,
-  slotsOf,
-  splitArguments,
-  writeThrough
-} from "./lift.ts"
-import { checkStable, type Handed, handedCarry, handedState, handedVariables } from "./loopState.ts"
+import { type Call, call, conclude, emitter, layout, operands, slotsOf, splitArguments } from "./lift.ts"
+import { checkCarryObjects, checkStable, type Handed, handedCarry, handedState, handedVariables } from "./loopState.ts"
 import type { Check, Traceable } from "./types.ts"
 
 /** Options of `scan`. */
@@ -79,20 +68,19 @@ const carryPlaces = (options: Required<Pick<ScanOptions, "inAxes" | "outAxes">>,
 const traceBody = <Args extends ReadonlyArray<unknown>, A, E, R>(
   f: Traceable<Args, A, E, R>,
   args: Args,
-  options: Required<Pick<ScanOptions, "inAxes" | "outAxes">> & ScanOptions
+  options: Required<Pick<ScanOptions, "inAxes" | "outAxes">> & ScanOptions,
+  places: ReturnType<typeof carryPlaces>
 ) =>
   Effect.gen(function*() {
     const parent = yield* CurrentTrace
     const split = splitArguments(args, parent)
     const axes = yield* argumentAxes("scan", options.inAxes, split, args)
-    const { length, slots } = yield* attempt(() => {
-      const all = slotsOf(split).map(({ leaf, path, x }) => {
-        const axis = axes[leaf]
-        return { axis: typeof axis === "number" ? canonical("scan", axis, x, path) : axis, path, x }
-      })
-      const sliced = all.flatMap((s) => typeof s.axis === "number" ? [{ size: s.x.shape[s.axis], path: s.path }] : [])
-      return { slots: all, length: commonSize("scan", sliced, options.length) }
+    const slots = slotsOf(split).map(({ leaf, path, x }) => {
+      const axis = axes[leaf]
+      return { axis: typeof axis === "number" ? canonical("scan", axis, x, path) : axis, path, x }
     })
+    const sliced = slots.flatMap((s) => typeof s.axis === "number" ? [{ size: s.x.shape[s.axis], path: s.path }] : [])
+    const length = commonSize("scan", sliced, options.length)
     const c = yield* call(f, split, parent, {
       transform: `scan(${f.name || "anonymous"})`,
       aval: (i) => {
@@ -102,6 +90,11 @@ const traceBody = <Args extends ReadonlyArray<unknown>, A, E, R>(
           : axis === "carry"
           ? { ...x.aval, weakType: false }
           : x.aval
+      },
+      inspect: (inner, out) => {
+        if (places.input === undefined) return
+        const after = places.prefix.length === 1 ? out : (out as ReadonlyArray<unknown>)[Number(places.prefix[1])]
+        checkCarryObjects("scan", inner[places.input], after)
       }
     })
     return { c, parent, axes, slots, length }
@@ -165,32 +158,22 @@ export const scan = <Args extends ReadonlyArray<unknown>, A, E, R>(
   options: ScanOptions = {}
 ) =>
 (...args: Args): Effect.Effect<A, E | TransformError, R> =>
-  Effect.gen(function*() {
+  throwing(Effect.gen(function*() {
     const full = { inAxes: [Carry, 0], outAxes: [Carry, 0], ...options }
-    const places = yield* attempt(() => carryPlaces(full, args.length))
-    const { axes, c, length, parent, slots } = yield* traceBody<Args, A, E, R>(f, args, full)
-    const { emit, nodes } = emitter(parent)
-    const value = yield* attempt(() => {
-      checkStable("scan", c)
-      const handed = [
-        ...handedVariables("scan", c, (argument) => typeof axes[argument] !== "number"),
-        ...(places.input === undefined ? [] : handedCarry("scan", c, { prefix: [String(places.input)] }, places)),
-        ...handedState("scan", c)
-      ]
-      const carries = new Set(handed.map((h) => h.output))
-      const outputs = outputsOf(c, axes, slots.map((s) => s.axis), full.outAxes, carries)
-      const results = bindScan(c, handed, outputs, slots, operands(c, parent), { length, ...options }, emit)
-      const own = outputs.length
-      return land(c, {
-        outputs: results.slice(0, own),
-        state: results.slice(own),
-        parent,
-        write: writeThrough(parent)
-      }) as A
-    })
-    yield* flush(nodes, c.trace.ownChecks, parent)
-    return value
-  })
+    const places = carryPlaces(full, args.length)
+    const { axes, c, length, parent, slots } = yield* traceBody<Args, A, E, R>(f, args, full, places)
+    checkStable("scan", c)
+    const handed = [
+      ...handedVariables("scan", c, (argument) => typeof axes[argument] !== "number"),
+      ...(places.input === undefined ? [] : handedCarry("scan", c, { prefix: [String(places.input)] }, places)),
+      ...handedState("scan", c)
+    ]
+    const carries = new Set(handed.map((h) => h.output))
+    const outputs = outputsOf(c, axes, slots.map((s) => s.axis), full.outAxes, carries)
+    const kept = emitter(parent)
+    const results = bindScan(c, handed, outputs, slots, operands(c, parent), { length, ...options }, kept.emit)
+    return (yield* conclude(c, results, kept)) as A
+  }))
 
 /** Makes the equation, and gives the body's outputs in their order: carries as they are at the end, the others stacked. */
 const bindScan = (
@@ -230,7 +213,7 @@ const bindScan = (
       return typeof axis === "number" ? moveAxis(inputs[i], axis, 0) : strong(inputs[i], program.inputs[i].aval)
     })
   )
-  if (hasEffects(body)) emit(node)
+  emit(node)
   const results: Array<Tensor> = []
   handed.forEach((h, i) => {
     results[h.output] = node.outputs[i]

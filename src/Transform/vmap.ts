@@ -2,27 +2,18 @@
  * `vmap`: a function of one example becomes a function of a batch.
  */
 import * as Effect from "effect/Effect"
+import { AliasError } from "../GraphDef/errors.ts"
+import { outerSplit } from "../GraphDef/updateContext.ts"
 import { interpreters } from "../Program/interpreters.ts"
 import { moveAxis, placeAxis } from "../Program/rules/support.ts"
 import { CurrentTrace } from "../Program/Trace.ts"
 import { TraceError } from "../Tensor/errors.ts"
 import * as Lax from "../Tensor/lax/index.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
-import type { Tensor } from "../Tensor/Tensor.ts"
-import { attempt, type TransformError } from "./attempt.ts"
+import { literal, type Tensor } from "../Tensor/Tensor.ts"
+import { throwing, type TransformError } from "./attempt.ts"
 import { argumentAxes, type Axis, axisOf, type AxisSpec, canonical, commonSize } from "./axes.ts"
-import {
-  type Call,
-  call,
-  emitter,
-  flush,
-  land,
-  layout,
-  operands,
-  slotsOf,
-  splitArguments,
-  writeThrough
-} from "./lift.ts"
+import { type Call, call, conclude, emitter, layout, operands, slotsOf, splitArguments } from "./lift.ts"
 import type { Check, Traceable } from "./types.ts"
 
 /** Options of `vmap`. */
@@ -54,14 +45,18 @@ const outputAxes = (
     return r.arrays.map(() => ({ axis, path: r.leaf.path.slice(1).join("/") || "the result" }))
   })
 
+const noCarry = (): TraceError =>
+  new TraceError({ transform: "vmap", reason: "Carry is no axis of vmap", hint: "use it with scan" })
+
 /** A result with its mapped axis where it is wanted. */
 const place = (x: Tensor, from: number | null, to: Axis, size: number, path: string): Tensor => {
   if (to === "carry") {
-    throw new TraceError({ transform: "vmap", reason: "Carry is no axis of vmap", hint: "use it with scan" })
+    throw noCarry()
   }
   if (to !== null) {
     const rank = from === null ? x.ndim + 1 : x.ndim
-    return placeAxis(x, from, size, to < 0 ? to + rank : to)
+    const batched = { aval: { ...x.aval, shape: Array.from({ length: rank }, () => size) } }
+    return placeAxis(x, from, size, canonical("vmap", to, batched, path))
   }
   if (from === null) return x
   throw new TraceError({
@@ -96,52 +91,67 @@ export const vmap = <Args extends ReadonlyArray<unknown>, A, E, R>(
   options: VmapOptions = {}
 ) =>
 (...args: Args): Effect.Effect<A, E | TransformError, R> =>
-  Effect.gen(function*() {
+  throwing(Effect.gen(function*() {
     const parent = yield* CurrentTrace
     const split = splitArguments(args, parent)
     const leafAxes = yield* argumentAxes("vmap", options.inAxes ?? 0, split, args)
-    const { axes, avals, size } = yield* attempt(() => {
-      const slots = slotsOf(split).map(({ leaf, path, x }) => {
-        const axis = leafAxes[leaf]
-        if (axis === "carry") {
-          throw new TraceError({ transform: "vmap", reason: "Carry is no axis of vmap", hint: "use it with scan" })
-        }
-        return { axis: axis === null ? null : canonical("vmap", axis, x, path), path, x }
-      })
-      const mapped = slots.flatMap((s) => s.axis === null ? [] : [{ size: s.x.shape[s.axis], path: s.path }])
-      return {
-        axes: slots.map((s) => s.axis),
-        avals: slots.map((s) =>
-          s.axis === null ? s.x.aval : ShapedArray.withShape(s.x.aval, s.x.shape.filter((_, i) => i !== s.axis))
-        ),
-        size: commonSize("vmap", mapped, options.axisSize)
-      }
+    const slots = slotsOf(split).map(({ leaf, path, x }) => {
+      const axis = leafAxes[leaf]
+      if (axis === "carry") throw noCarry()
+      return { axis: axis === null ? null : canonical("vmap", axis, x, path), path, x }
     })
+    const mapped = slots.flatMap((s) => s.axis === null ? [] : [{ size: s.x.shape[s.axis], path: s.path }])
+    const size = commonSize("vmap", mapped, options.axisSize)
     const c = yield* call<Args, A, E, R>(f, split, parent, {
       transform: `vmap(${f.name || "anonymous"})`,
-      aval: (slot) => avals[slot]
+      aval: (slot, outer) => {
+        const { axis } = slots[slot]
+        return axis === null ? outer : ShapedArray.withShape(outer, outer.shape.filter((_, i) => i !== axis))
+      },
+      inspect: (inner, out) => checkReturned(inner, out, leafAxes, options.outAxes ?? 0)
     })
-    const { emit, nodes } = emitter(parent)
+    const kept = emitter(parent)
     const at = layout(c).argumentsAt
     const inputs = operands(c, parent)
-    const value = yield* attempt(() => {
-      const batched = interpreters.batch(
-        c.discharged.program,
-        inputs,
-        inputs.map((_, i) => i < at ? null : axes[i - at]),
-        { size, name: options.axisName },
-        emit
-      )
-      const wanted = outputAxes(c, leafAxes, options.outAxes ?? 0)
-      const outputs = wanted.map(({ axis, path }, i) => place(batched.outputs[i], batched.axes[i], axis, size, path))
-      const state = closureState(c, batched.outputs.slice(wanted.length), batched.axes.slice(wanted.length))
-      return land(c, { outputs, state, parent, write: writeThrough(parent) }) as A
-    })
-    yield* flush(nodes, c.trace.ownChecks, parent)
-    return value
-  })
+    const batched = interpreters.batch(
+      c.discharged.program,
+      inputs,
+      inputs.map((_, i) => i < at ? null : slots[i - at].axis),
+      { size, name: options.axisName },
+      kept.emit
+    )
+    const wanted = outputAxes(c, leafAxes, options.outAxes ?? 0)
+    const outputs = wanted.map(({ axis, path }, i) => place(batched.outputs[i], batched.axes[i], axis, size, path))
+    const state = closureState(c, batched.outputs.slice(wanted.length), batched.axes.slice(wanted.length))
+    return (yield* conclude(c, [...outputs, ...state], kept)) as A
+  }))
 
-/** State written through closures is one for all elements. The error code of checks is the largest of any. */
+/** Fails with an `AliasError` if a Variable of the arguments comes back in the result with another axis than it went in with. */
+const checkReturned = (
+  inner: ReadonlyArray<unknown>,
+  out: unknown,
+  axes: ReadonlyArray<Axis>,
+  outAxes: AxisSpec
+): void => {
+  const own = new Map(outerSplit(inner).leaves.map((leaf, i) => [leaf._tag === "Variable" ? leaf.variable : leaf, i]))
+  for (const leaf of outerSplit([out]).leaves) {
+    const argument = leaf._tag === "Variable" ? own.get(leaf.variable) : undefined
+    if (leaf._tag !== "Variable" || argument === undefined) continue
+    const path = leaf.path.slice(1)
+    const axis = axisOf("vmap", outAxes, leaf, path)
+    if (axis === axes[argument]) continue
+    throw new AliasError({
+      operation: "vmap",
+      what: `Inconsistent aliasing: a ${leaf.variable.kind} with the axes ${String(axes[argument])} and ${
+        String(axis)
+      }`,
+      paths: [["inAxes", ...outerSplit(inner).leaves[argument].path], ["outAxes", ...path]],
+      hint: "a Variable that comes back has the axis that it went in with: give outAxes for it"
+    })
+  }
+}
+
+/** State written through closures is one for all elements. Of checks that failed the first counts. */
 const closureState = (
   c: Call,
   outputs: ReadonlyArray<Tensor>,
@@ -152,8 +162,17 @@ const closureState = (
     Array.from({ length: leaves }, () => {
       const x = outputs[next]
       const axis = axes[next++]
-      if (axis !== null && slot.cell === c.trace.checks.cell) return Lax.reduceMax(moveAxis(x, axis, 0), 0)
+      if (axis !== null && slot.cell === c.trace.checks.cell) return firstFailure(moveAxis(x, axis, 0))
       return place(x, axis, null, 0, `the Variable ${slot.cell.label} that the function captured`)
     })
   )
+}
+
+/** The smallest number that is not 0, which is no failure; 0 if there is none. */
+const firstFailure = (codes: Tensor): Tensor => {
+  const none = literal(2 ** 31 - 1, "int32")
+  const full = (x: Tensor) => Lax.broadcastTo(x, codes.shape)
+  const zero = literal(0, "int32")
+  const first = Lax.reduceMin(Lax.selectN(Lax.eq(codes, full(zero)), codes, full(none)), 0)
+  return Lax.selectN(Lax.eq(first, none), first, zero)
 }

@@ -5,16 +5,15 @@ import * as Effect from "effect/Effect"
 import { closedProgram } from "../Program/build.ts"
 import * as control from "../Program/control.ts"
 import { evaluate } from "../Program/evaluate.ts"
-import { hasEffects } from "../Program/Program.ts"
 import { CurrentTrace } from "../Program/Trace.ts"
 import { DTypeError, ShapeError, TraceError } from "../Tensor/errors.ts"
 import * as Lax from "../Tensor/lax/index.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import { isTensor, literal, type Tensor } from "../Tensor/Tensor.ts"
-import { attempt, type TransformError } from "./attempt.ts"
+import { throwing, type TransformError } from "./attempt.ts"
 import { Carry } from "./axes.ts"
-import { type Call, call, emitter, flush, land, layout, operands, splitArguments, writeThrough } from "./lift.ts"
-import { checkStable, type Handed, handedCarry, handedState, handedVariables } from "./loopState.ts"
+import { type Call, call, conclude, emitter, layout, operands, splitArguments } from "./lift.ts"
+import { checkCarryObjects, checkStable, type Handed, handedCarry, handedState, handedVariables } from "./loopState.ts"
 import { scan } from "./scan.ts"
 import type { Check, Traceable } from "./types.ts"
 
@@ -24,8 +23,10 @@ const checkCondition = (c: Call): void => {
   if (c.discharged.writes.length > 0 || c.results.some((r) => !r.unchanged && r.leaf.path[0] === "0")) {
     throw new TraceError({
       transform: "whileLoop",
-      reason: "the condition writes a Variable",
-      hint: "write in the body; the condition only looks"
+      reason: c.discharged.writes.some(({ slot }) => slot.cell === c.trace.checks.cell)
+        ? "the condition has a check"
+        : "the condition writes a Variable",
+      hint: "write and check in the body; the condition only looks"
     })
   }
   if (x === undefined || others.length > 0 || x.ndim !== 0) {
@@ -70,33 +71,27 @@ export const whileLoop = <A, E, R, E2, R2>(
   body: Traceable<[A], A, E2, R2> & Check<NoInfer<R2>>,
   init: A
 ): Effect.Effect<A, E | E2 | TransformError, R | R2> =>
-  Effect.gen(function*() {
+  throwing(Effect.gen(function*() {
     const parent = yield* CurrentTrace
     const split = splitArguments([init], parent)
     const aval = (_: number, outer: ShapedArray.ShapedArray) => ({ ...outer, weakType: false })
     const test = yield* call<[A], Tensor, E, R>(condition, split, parent, { transform: "whileLoop", aval })
-    const step = yield* call<[A], A, E2, R2>(body, split, parent, { transform: "whileLoop", aval })
-    const { emit, nodes } = emitter(parent)
-    const value = yield* attempt(() => {
-      checkCondition(test)
-      checkStable("whileLoop", step)
-      const handed = [
-        ...handedVariables("whileLoop", step, () => true),
-        ...handedCarry("whileLoop", step, { prefix: ["0"] }, { prefix: ["1"] }),
-        ...handedState("whileLoop", step)
-      ]
-      const results = bindWhile(test, step, handed, operands(test, parent), operands(step, parent), emit)
-      const own = step.discharged.program.outputs.length - step.discharged.writes.reduce((n, w) => n + w.leaves, 0)
-      return land(step, {
-        outputs: results.slice(0, own),
-        state: results.slice(own),
-        parent,
-        write: writeThrough(parent)
-      }) as A
+    const step = yield* call<[A], A, E2, R2>(body, split, parent, {
+      transform: "whileLoop",
+      aval,
+      inspect: ([before], after) => checkCarryObjects("whileLoop", before, after)
     })
-    yield* flush(nodes, step.trace.ownChecks, parent)
-    return value
-  })
+    checkCondition(test)
+    checkStable("whileLoop", step)
+    const handed = [
+      ...handedVariables("whileLoop", step, () => true),
+      ...handedCarry("whileLoop", step, { prefix: ["0"] }, { prefix: ["1"] }),
+      ...handedState("whileLoop", step)
+    ]
+    const kept = emitter(parent)
+    const results = bindWhile(test, step, handed, operands(test, parent), operands(step, parent), kept.emit)
+    return (yield* conclude(step, results, kept)) as A
+  }))
 
 /** Makes the equation, and gives the body's outputs in their order. */
 const bindWhile = (
@@ -150,7 +145,7 @@ const bindWhile = (
       ...carried.map((i) => strong(stepInputs[i]))
     ]
   )
-  if (hasEffects(cond) || hasEffects(body)) emit(node)
+  emit(node)
   const results: Array<Tensor> = []
   handed.forEach((h, i) => {
     results[h.output] = node.outputs[i]

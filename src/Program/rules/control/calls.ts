@@ -10,7 +10,14 @@ import type { Tensor } from "../../../Tensor/Tensor.ts"
 import { closedProgram } from "../../build.ts"
 import * as control from "../../control.ts"
 import { evaluate, interpret, rebind } from "../../evaluate.ts"
-import { type ControlRule, type Interpreters, isLinear, type Linear, type MappedAxis } from "../../Primitive.ts"
+import {
+  type ControlRule,
+  type Interpreters,
+  isLinear,
+  type Linear,
+  type MappedAxis,
+  type Tangent
+} from "../../Primitive.ts"
 import { type Equation, make, type Program, type Var, variable } from "../../Program.ts"
 import { instantiate } from "../support.ts"
 import { batchBody, fronted, transposeMixed } from "./bodies.ts"
@@ -41,10 +48,16 @@ const saves = (policy: control.RematPolicy, equation: Equation): boolean => {
         return equation.primitive === "dot_general" && equation.params.dimension_numbers.batch[0].length === 0
     }
   }
-  if (equation.primitive !== "name") return false
+  const name = equation.primitive === "name" ? equation.params.name : undefined
   return "saveOnlyTheseNames" in policy
-    ? policy.saveOnlyTheseNames.includes(equation.params.name)
-    : !policy.saveAnythingExceptTheseNames.includes(equation.params.name)
+    ? name !== undefined && policy.saveOnlyTheseNames.includes(name)
+    : name === undefined || !policy.saveAnythingExceptTheseNames.includes(name)
+}
+
+/** The values that a policy keeps. What has a name that is not kept is not kept under the name of what it was made of either. */
+const savedValues = (policy: control.RematPolicy, program: Program): ReadonlyArray<Var> => {
+  const left = new Set(program.equations.flatMap((e) => e.primitive === "name" && !saves(policy, e) ? e.inputs : []))
+  return program.equations.flatMap((e) => saves(policy, e) ? e.outputs : []).filter((v) => !left.has(v))
 }
 
 /** A Program without calls: `jit` equations replaced by their bodies. */
@@ -84,7 +97,8 @@ const readSaved = (computed: Var, input: Var, output: Var): Equation => ({
     program: closedProgram("remat", [output.aval, output.aval], (args) => [args[1]]),
     rule: {
       jvp: () => closedProgram("remat", Array.from({ length: 4 }, () => output.aval), (args) => [args[1], args[2]])
-    }
+    },
+    num_consts: 0
   },
   inputs: [computed, input],
   outputs: [output]
@@ -99,7 +113,7 @@ export const checkpoint: ControlRule<"checkpoint"> = {
     const ts = tangents.filter((t): t is Tensor => t !== null)
     const outs = program.outputs.length
     // The values that the policy keeps become outputs of the forward pass, and inputs of the derivative.
-    const saved = mode === "linearize" ? program.equations.flatMap((e) => saves(policy, e) ? e.outputs : []) : []
+    const saved = mode === "linearize" ? savedValues(policy, program) : []
     const forward = control.checkpoint({ ...program, outputs: [...program.outputs, ...saved] }, policy, primals)
     emit(forward)
     const kept = forward.outputs.slice(outs)
@@ -157,9 +171,25 @@ export const checkpoint: ControlRule<"checkpoint"> = {
   }
 }
 
+/** The rules of a function say nothing of what it captured. */
+const checkCaptures = (
+  transform: string,
+  params: { readonly name: string; readonly num_consts: number },
+  tangents: ReadonlyArray<Tangent>
+): void => {
+  if (tangents.slice(0, params.num_consts).every((t) => t === null)) return
+  throw new TraceError({
+    transform,
+    reason:
+      `${params.name} is differentiated with respect to an array that it captured, of which its rule says nothing`,
+    hint: "pass the array as an argument, or capture its stopGradient"
+  })
+}
+
 /** A function with its own jvp. In both modes the rule's Program gives the tangents. */
 export const customJvp: ControlRule<"custom_jvp_call"> = {
   jvp: (params, primals, tangents, { emit }) => {
+    checkCaptures("customJvp", params, tangents)
     const outs = params.program.outputs.length
     const all = tangents.map((t, i) => instantiate(t, primals[i]))
     const results = evaluate(params.rule.jvp(), [...primals, ...all], emit)
@@ -192,9 +222,10 @@ const notForward = (name: string): TraceError =>
 
 /** A function with its own vjp: linearized, it runs `fwd`, and its tangents are a `custom_lin` that only `bwd` transposes. */
 export const customVjp: ControlRule<"custom_vjp_call"> = {
-  jvp: (params, primals, tangents, { mode }) => {
+  jvp: (params, primals, tangents, { emit, mode }) => {
     if (mode === "forward") throw notForward(params.name)
-    const { outputs, residuals } = params.rule.fwd(primals)
+    checkCaptures("customVjp", params, tangents)
+    const { outputs, residuals } = params.rule.fwd(primals, emit)
     const all = tangents.map((t, i) => instantiate(t, primals[i]))
     return {
       outputs,
@@ -227,8 +258,8 @@ const batchedRule = (
 ): control.CustomVjp => {
   const { program, rule } = params
   const outs = program.outputs.length
-  const fwd = closedProgram("vmap", program.inputs.map((v) => v.aval), (args) => {
-    const { outputs, residuals } = rule.fwd(args)
+  const fwd = closedProgram("vmap", program.inputs.map((v) => v.aval), (args, emit) => {
+    const { outputs, residuals } = rule.fwd(args, emit)
     return [...outputs, ...residuals]
   })
   const batchedFwd = batchBody(self, fwd, mapped, axis, (o) => o < outs && outMapped[o])
@@ -245,8 +276,8 @@ const batchedRule = (
   const bwdMapped = [...batchedFwd.mapped.slice(outs), ...outMapped]
   const batchedBwd = batchBody(self, bwdProgram, bwdMapped, axis, () => bwdMapped.includes(true))
   return {
-    fwd: (primals) => {
-      const results = evaluate(batchedFwd.program, primals, () => {})
+    fwd: (primals, emit) => {
+      const results = evaluate(batchedFwd.program, primals, emit)
       return { outputs: results.slice(0, outs), residuals: results.slice(outs) }
     },
     bwd: (residuals, cotangents) =>

@@ -2,7 +2,7 @@
  * The rules of primitives without bodies that the interpreters still treat one by one: marks on values, named axes, and
  * effects.
  */
-import { TraceError } from "../../../Tensor/errors.ts"
+import { ShapeError, TraceError } from "../../../Tensor/errors.ts"
 import * as Lax from "../../../Tensor/lax/index.ts"
 import { literal, type Tensor } from "../../../Tensor/Tensor.ts"
 import * as control from "../../control.ts"
@@ -88,6 +88,14 @@ export const pmax: ControlRule<"pmax"> = extremum("pmax")
 /** The smallest along a named axis. */
 export const pmin: ControlRule<"pmin"> = extremum("pmin")
 
+const wrongSize = (params: { readonly axis_name: string; readonly axis_size: number }, axis: MappedAxis): ShapeError =>
+  new ShapeError({
+    operation: "allGather",
+    expected: `axisSize ${axis.size}, the size of the axis ${params.axis_name}`,
+    found: String(params.axis_size),
+    hint: "give the size of the mapped axis"
+  })
+
 /** All values along a named axis. */
 export const allGather: ControlRule<"all_gather"> = {
   jvp: (params, [x], [t]) => ({
@@ -105,7 +113,10 @@ export const allGather: ControlRule<"all_gather"> = {
     return [Lax.reshape(row, ct.shape.slice(1))]
   },
   batch: (params, [x], [at], axis) => {
-    if (params.axis_name === axis.name) return { outputs: [placeAxis(x, at, axis.size, 0)], axes: [null] }
+    if (params.axis_name === axis.name) {
+      if (params.axis_size !== axis.size) throw wrongSize(params, axis)
+      return { outputs: [placeAxis(x, at, axis.size, 0)], axes: [null] }
+    }
     const gathered = control.allGather(x, params.axis_name, params.axis_size)
     return { outputs: [gathered], axes: [at === null ? null : at + 1] }
   }
