@@ -17,16 +17,22 @@ import type { Manifest } from "./Manifest.ts"
 
 /** @internal A failure of the file system. */
 export const io = (file: string, operation: string) => (error: PlatformError.PlatformError): CheckpointError =>
-  error.reason._tag === "NotFound"
-    ? failure(file, { _tag: "NotFound" })
-    : failure(file, { _tag: "Io", operation, cause: error })
+  failure(file, { _tag: "Io", operation, cause: error })
+
+/** @internal A failure of the file system where something may not be there. */
+export const ioOrNotFound =
+  (file: string, operation: string) => (error: PlatformError.PlatformError): CheckpointError =>
+    error.reason._tag === "NotFound" ? failure(file, { _tag: "NotFound" }) : io(file, operation)(error)
 
 /** How much is written and read at once: large arrays can be interrupted in between. */
 const chunk = 1 << 24
 
+/** What is under way is waited for: a file must not be closed, nor its number used for another, while it is written. */
 const writeAll = (file: FileSystem.File, bytes: Uint8Array): Effect.Effect<void, PlatformError.PlatformError> =>
   Effect.gen(function*() {
-    for (let at = 0; at < bytes.length; at += chunk) yield* file.writeAll(bytes.subarray(at, at + chunk))
+    for (let at = 0; at < bytes.length; at += chunk) {
+      yield* Effect.uninterruptible(file.writeAll(bytes.subarray(at, at + chunk)))
+    }
   })
 
 /**
@@ -63,9 +69,13 @@ const replace = <E, R>(
     const temporary = paths.join(folder, `.${paths.basename(path)}.${id}.tmp`)
     yield* Effect.addFinalizer(() => Effect.ignore(fs.remove(temporary, { force: true })))
     yield* write(temporary)
-    yield* Effect.mapError(fs.rename(temporary, path), io(path, "renaming the temporary file"))
+    yield* Effect.uninterruptible(
+      Effect.mapError(fs.rename(temporary, path), io(path, "renaming the temporary file"))
+    )
     // The new name itself lasts once the folder is synced, where a file system lets one do that.
-    yield* Effect.ignore(Effect.scoped(Effect.flatMap(fs.open(folder, { flag: "r" }), (opened) => opened.sync)))
+    yield* Effect.ignore(
+      Effect.scoped(Effect.flatMap(fs.open(folder, { flag: "r" }), (opened) => Effect.uninterruptible(opened.sync)))
+    )
   }))
 
 const writeTo = Effect.fnUntraced(function*(path: string, temporary: string, draft: format.Draft): Effect.fn.Return<
@@ -80,7 +90,7 @@ const writeTo = Effect.fnUntraced(function*(path: string, temporary: string, dra
     write: (bytes) => writing(writeAll(file, bytes)),
     first: (bytes) => writing(Effect.andThen(file.seek(0n, "start"), writeAll(file, bytes)))
   })
-  yield* writing(file.sync)
+  yield* Effect.uninterruptible(writing(file.sync))
 })
 
 /** Opens a file for reading, until the scope closes. */
@@ -88,14 +98,14 @@ const open = Effect.fnUntraced(function*(
   path: string
 ): Effect.fn.Return<format.Opened, CheckpointError, FileSystem.FileSystem | Scope.Scope> {
   const fs = yield* FileSystem.FileSystem
-  const reading = Effect.mapError(io(path, "reading"))
+  const reading = Effect.mapError(ioOrNotFound(path, "reading"))
   const file = yield* fs.open(path, { flag: "r" }).pipe(reading)
   const { size } = yield* file.stat.pipe(reading)
   const read = (into: Uint8Array, at: number): Effect.Effect<void, CheckpointError> =>
     Effect.gen(function*() {
       for (let done = 0; done < into.length;) {
         const part = into.subarray(done, done + chunk)
-        const n = yield* file.read(part, { position: BigInt(at + done) }).pipe(reading)
+        const n = yield* Effect.uninterruptible(file.read(part, { position: BigInt(at + done) })).pipe(reading)
         if (n === 0) return yield* corrupt(path, "it became shorter while it was read")
         done += n
       }

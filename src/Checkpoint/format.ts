@@ -19,7 +19,7 @@ import { crc32, hex } from "./crc32.ts"
 import { type CheckpointError, corrupt, failure } from "./errors.ts"
 import { checkFit } from "./fit.ts"
 import { decodeHeader, encodeHeader, headerLength, longestHeader } from "./header.ts"
-import { asJson, fromStatic, toStatic } from "./json.ts"
+import { asJson, fromStatic, tooDeep, toStatic } from "./json.ts"
 import {
   arraysOf,
   currentVersion,
@@ -75,7 +75,7 @@ export const draft = (file: string, target: object, options: SaveOptions): Effec
     if (metadata === undefined) {
       return Effect.fail(failure(file, {
         _tag: "Unsupported",
-        problem: "the metadata is not JSON, or nested too deep",
+        problem: "the metadata is not JSON",
         hint: "encode it with its Schema first"
       }))
     }
@@ -96,9 +96,14 @@ export const draft = (file: string, target: object, options: SaveOptions): Effec
       leaves,
       aliases
     }
-    return encodeHeader(manifest).length > longestHeader
-      ? Effect.fail(failure(file, { _tag: "Unsupported", problem: "the header is too long", hint: "save parts of it" }))
-      : Effect.succeed({ manifest, arrays: placed.inFile })
+    const problem = encodeHeader(manifest).length > longestHeader
+      ? "the header is longer than readers of safetensors take"
+      : tooDeep(JSON.stringify(manifest))
+      ? "the metadata or a Variable's value is nested too deep"
+      : undefined
+    return problem === undefined
+      ? Effect.succeed({ manifest, arrays: placed.inFile })
+      : Effect.fail(failure(file, { _tag: "Unsupported", problem, hint: "save parts of it" }))
   })
 
 /** Gives each array its bytes: large elements first. */

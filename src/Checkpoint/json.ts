@@ -12,7 +12,7 @@ const deepest = 200
 export const asJson = (value: unknown, depth = 0): Schema.Json | undefined => {
   if (value === null || typeof value === "boolean" || typeof value === "string") return value
   if (typeof value === "number") return Number.isFinite(value) ? value : undefined
-  if (depth >= deepest / 2) return undefined
+  if (depth > deepest) return undefined
   if (Array.isArray(value)) return all(value.map((item) => asJson(item, depth + 1)))
   if (!isPlainObject(value)) return undefined
   const keys = Object.keys(value)
@@ -53,13 +53,16 @@ export const fromStatic = ({ as, value }: StoredStatic): unknown => {
 export const parse = (
   text: string
 ): { readonly _tag: "Value"; readonly value: unknown } | { readonly _tag: "Problem"; readonly problem: string } => {
-  if (depthOf(text) > deepest) return { _tag: "Problem", problem: `JSON nested deeper than ${deepest}` }
+  if (tooDeep(text)) return { _tag: "Problem", problem: `JSON nested deeper than ${deepest}` }
   try {
     return { _tag: "Value", value: JSON.parse(text) }
   } catch (thrown) {
     return { _tag: "Problem", problem: thrown instanceof Error ? thrown.message : String(thrown) }
   }
 }
+
+/** Is JSON nested deeper than `parse` takes? */
+export const tooDeep = (text: string): boolean => depthOf(text) > deepest
 
 /** The most brackets that are open at once outside of strings. */
 const depthOf = (text: string): number => {

@@ -8,7 +8,7 @@ import * as Path from "effect/Path"
 import type { Backend, BackendError } from "../Backend/Backend.ts"
 import type { TensorError } from "../Tensor/errors.ts"
 import { type CheckpointError, failure } from "./errors.ts"
-import { io, save } from "./file.ts"
+import { io, ioOrNotFound, save } from "./file.ts"
 import type { SaveOptions } from "./format.ts"
 
 /** A checkpoint in a folder. */
@@ -34,7 +34,7 @@ export const steps = Effect.fnUntraced(function*(
 ): Effect.fn.Return<ReadonlyArray<Step>, CheckpointError, FileSystem.FileSystem | Path.Path> {
   const [fs, paths] = [yield* FileSystem.FileSystem, yield* Path.Path]
   const names = yield* fs.readDirectory(folder).pipe(
-    Effect.mapError(io(folder, "listing the folder")),
+    Effect.mapError(ioOrNotFound(folder, "listing the folder")),
     Effect.catchReason("CheckpointError", "NotFound", () => Effect.succeed<Array<string>>([]))
   )
   return names.flatMap((name) => {
