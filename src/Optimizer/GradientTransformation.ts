@@ -11,9 +11,8 @@
 import * as Reducer from "effect/Reducer"
 import { StructureError } from "../GraphDef/errors.ts"
 import * as lax from "../Tensor/lax/index.ts"
-import { add } from "../Tensor/numpy/elementwise.ts"
-import type { TensorLike } from "../Tensor/Tensor.ts"
-import type { Tensor } from "../Tensor/Tensor.ts"
+import { add, mul } from "../Tensor/numpy/elementwise.ts"
+import type { Tensor, TensorLike } from "../Tensor/Tensor.ts"
 import { type ArrayTree, mapTrees, zerosLike } from "./tree.ts"
 
 /** Updates and the state after them. */
@@ -188,3 +187,12 @@ export const ReducerChain: Reducer.Reducer<GradientTransformation> = Reducer.mak
  */
 export const applyUpdates = <T>(params: T, updates: ArrayTree): T =>
   mapTrees((p, u) => lax.convertElementType(add(p, u), p.dtype), params, updates)
+
+/**
+ * stepSize·new + (1 - stepSize)·old: a step of an average of parameters (Polyak averaging).
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const incrementalUpdate = <T>(newTensors: T, oldTensors: ArrayTree, stepSize: number): T =>
+  mapTrees((x, y) => add(mul(stepSize, x), mul(1 - stepSize, y)), newTensors, oldTensors)

@@ -56,8 +56,7 @@ export const OptArray = OptState.sub("OptArray")
  * @category models
  * @since 0.1.0
  */
-export type OptVariables<S> = unknown extends S ? ArrayTree
-  : S extends Tensor ? Variable<"OptState/OptArray", Tensor>
+export type OptVariables<S> = S extends Tensor ? Variable<"OptState/OptArray", Tensor>
   : S extends object ? { readonly [K in keyof S]: OptVariables<S[K]> }
   : S
 
@@ -173,17 +172,17 @@ const describe = (value: unknown): string => isTensor(value) ? ShapedArray.forma
 /**
  * A gradient transformation at work on a model. Make it with `Optimizer.make`, give it the gradients with `update`.
  *
- * Types: `M` the model, `F` the filter that says what is trained, `S` the state of the transformation.
+ * Types: `M` the model, `F` the filter that says what is trained, `V` the state of the transformation as Variables.
  *
  * @category models
  * @since 0.1.0
  */
-export class Optimizer<M, F = typeof Param, S = ArrayTree> extends Module("Optimizer")<{
+export class Optimizer<M, F = typeof Param, V = ArrayTree> extends Module("Optimizer")<{
   readonly step: Variable<"OptState", Tensor>
   readonly optState: unknown
   readonly settings: Settings
 }> {
-  declare readonly optState: OptVariables<S>
+  declare readonly optState: V
 
   /**
    * An optimizer of what `wrt` selects of a model, at step 0. `wrt` must be the filter that gradients are taken with.
@@ -195,10 +194,10 @@ export class Optimizer<M, F = typeof Param, S = ArrayTree> extends Module("Optim
     model: M,
     tx: GradientTransformation<S>,
     options: { readonly wrt: F }
-  ): Effect.Effect<Optimizer<M, F, S>, OptimizerError> {
+  ): Effect.Effect<Optimizer<M, F, OptVariables<S>>, OptimizerError> {
     return attemptWith(isOptimizerError, () => {
       const { values } = select("Optimizer.make", model, options.wrt)
-      return new Optimizer<M, F, S>({
+      return new Optimizer<M, F, OptVariables<S>>({
         step: OptState.makeUnsafe(literal(0, "uint32")),
         optState: toVariables(tx.init(values)),
         settings: new Settings(tx, options.wrt)
@@ -207,8 +206,8 @@ export class Optimizer<M, F = typeof Param, S = ArrayTree> extends Module("Optim
   }
 
   /** The gradient transformation. */
-  get tx(): GradientTransformation<S> {
-    return this.settings.tx as GradientTransformation<S>
+  get tx(): GradientTransformation {
+    return this.settings.tx
   }
 
   /** What is trained. */

@@ -4,22 +4,7 @@
  */
 import { fullLike } from "../Tensor/construct.ts"
 import type { DType } from "../Tensor/DType.ts"
-import * as lax from "../Tensor/lax/index.ts"
-import {
-  abs,
-  add,
-  clip,
-  div,
-  maximum,
-  mul,
-  pow,
-  rsqrt,
-  sign,
-  sqrt,
-  square,
-  sub,
-  tanh
-} from "../Tensor/numpy/elementwise.ts"
+import { abs, add, div, maximum, mul, pow, rsqrt, sign, sqrt, square, sub, tanh } from "../Tensor/numpy/elementwise.ts"
 import { ge, gt, lt, where } from "../Tensor/numpy/logic.ts"
 import type { Tensor, TensorLike } from "../Tensor/Tensor.ts"
 import type { GradientTransformation } from "./GradientTransformation.ts"
@@ -488,59 +473,6 @@ export const scaleByAdadelta = (
       )
       const eX = updateMoment(scaled, state.eX, rho, 2)
       return { updates: scaled, state: { eG: castLike(eG, state.eG), eX: castLike(eX, state.eX) } }
-    }
-  }
-}
-
-// --- Rprop ---
-
-/** Options of `scaleByRprop`. */
-export interface RpropOptions {
-  /** What a step size is multiplied by when the gradient changes its sign: 0.5. */
-  readonly etaMinus?: number | undefined
-  /** What it is multiplied by when the sign stays: 1.2. */
-  readonly etaPlus?: number | undefined
-  /** 1e-6. */
-  readonly minStepSize?: number | undefined
-  /** 50. */
-  readonly maxStepSize?: number | undefined
-}
-
-/** State of `scaleByRprop`. */
-export interface RpropState {
-  readonly stepSizes: ArrayTree
-  readonly prevUpdates: ArrayTree
-}
-
-/**
- * Signs of gradients times step sizes of their own, which grow while the sign stays (Riedmiller and Braun 1993).
- *
- * @category scaling
- * @since 0.1.0
- */
-export const scaleByRprop = (learningRate: number, options: RpropOptions = {}): GradientTransformation<RpropState> => {
-  const { etaMinus = 0.5, etaPlus = 1.2, maxStepSize = 50, minStepSize = 1e-6 } = options
-  return {
-    init: (params) => ({
-      stepSizes: mapTrees((x) => fullLike(x, learningRate), params),
-      prevUpdates: zerosLike(params)
-    }),
-    update: (updates, state) => {
-      const signs = mapTrees((u, before) => mul(u, before), updates, state.prevUpdates)
-      const stepSizes = mapTrees(
-        (s, size) => {
-          const moved = clip(mul(size, where(gt(s, 0), etaPlus, etaMinus)), minStepSize, maxStepSize)
-          return where(lax.eq(s, fullLike(s, 0)), size, moved)
-        },
-        signs,
-        state.stepSizes
-      )
-      const next = mapTrees((u, s, size) => where(lt(s, 0), 0, mul(size, sign(u))), updates, signs, stepSizes)
-      return {
-        // As Optax: what is applied is the step of the update before.
-        updates: mapTrees((u, s) => where(lt(s, 0), 0, u), state.prevUpdates as typeof next, signs),
-        state: { stepSizes: castLike(stepSizes, state.stepSizes), prevUpdates: castLike(next, state.prevUpdates) }
-      }
     }
   }
 }

@@ -1,14 +1,14 @@
 /**
- * Transformations that bound updates.
+ * Transformations that bound updates, or replace what must not be in them.
  */
 import { ShapeError } from "../Tensor/errors.ts"
 import type { Axes } from "../Tensor/Methods.ts"
-import { clip as clipArray, div, maximum, mul, sqrt, square } from "../Tensor/numpy/elementwise.ts"
-import { lt, where } from "../Tensor/numpy/logic.ts"
-import { mean, sum } from "../Tensor/numpy/reductions.ts"
+import { add, clip as clipArray, div, maximum, mul, neg, sqrt, square } from "../Tensor/numpy/elementwise.ts"
+import { isnan, lt, where } from "../Tensor/numpy/logic.ts"
+import { any, mean, sum } from "../Tensor/numpy/reductions.ts"
 import { broadcastTo } from "../Tensor/numpy/shaping.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
-import type { Tensor, TensorLike } from "../Tensor/Tensor.ts"
+import { literal, type Tensor, type TensorLike } from "../Tensor/Tensor.ts"
 import {
   eachUpdate,
   type EmptyState,
@@ -100,3 +100,32 @@ const unitAxes = (x: Tensor): Axes => {
 /** The norm of each unit, in the shape of the array. */
 const unitwiseNorm = (x: Tensor, axis: Axes | undefined): Tensor =>
   broadcastTo(sqrt(sum(square(x), { axis: axis === undefined ? unitAxes(x) : axis, keepdims: true })), x.shape)
+
+/** State of `zeroNans`: for each parameter, was there a nan in its last update? */
+export interface ZeroNansState {
+  readonly foundNan: ArrayTree
+}
+
+/**
+ * Zeros where updates are nan.
+ *
+ * @category clipping
+ * @since 0.1.0
+ */
+export const zeroNans: GradientTransformation<ZeroNansState> = {
+  init: (params) => ({ foundNan: mapTrees(() => literal(0, "bool"), params) }),
+  update: (updates) => ({
+    updates: mapTrees((u) => where(isnan(u), 0, u), updates),
+    state: { foundNan: mapTrees((u) => any(isnan(u)), updates) }
+  })
+}
+
+/**
+ * Bounds updates so that parameters do not become less than 0. The last of a chain.
+ *
+ * @category clipping
+ * @since 0.1.0
+ */
+export const keepParamsNonnegative: GradientTransformation<EmptyState> = statelessWithLeaves((u, p) =>
+  where(lt(add(p, u), 0), neg(p), u)
+)

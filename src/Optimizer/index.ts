@@ -29,7 +29,10 @@ export {
   clip,
   clipByBlockRms,
   clipByGlobalNorm,
-  globalNorm
+  globalNorm,
+  keepParamsNonnegative,
+  zeroNans,
+  type ZeroNansState
 } from "./clipping.ts"
 export {
   applyIfFinite,
@@ -38,8 +41,10 @@ export {
   conditionallyTransform,
   type ConditionalState
 } from "./conditional.ts"
+export { ctcLoss, type CtcOptions } from "./ctc.ts"
 export { EMA, type EmaError, type EmaModuleOptions } from "./Ema.ts"
 export { type FactoredRmsOptions, type FactoredState, scaleByFactoredRms } from "./factored.ts"
+export * from "./gradients.ts"
 export {
   applyUpdates,
   chain,
@@ -47,6 +52,7 @@ export {
   type EmptyState,
   type GradientTransformation,
   identity,
+  incrementalUpdate,
   namedChain,
   ReducerChain,
   type ScalarOrSchedule,

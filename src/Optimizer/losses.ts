@@ -267,6 +267,21 @@ export const klDivergenceWithLogTargets = (
 }
 
 /**
+ * `klDivergence` for targets and predictions that need not add up to 1: plus Σ (exp logPredictions - targets). Optax's old name is
+ * `convexKlDivergence`.
+ *
+ * @category losses
+ * @since 0.1.0
+ */
+export const generalizedKlDivergence = (logPredictions: Tensor, targets: Tensor, options: AxisOptions = {}): Tensor => {
+  const { axis = -1, where } = options
+  return add(
+    klDivergence(logPredictions, targets, options),
+    sum(sub(exp(logPredictions), targets), { axis, where })
+  )
+}
+
+/**
  * (1 - alpha)·labels + alpha/classes: one-hot labels with a little of every class.
  *
  * @category losses

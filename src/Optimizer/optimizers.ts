@@ -14,7 +14,6 @@ import {
   type LionOptions,
   type RadamOptions,
   type RmsOptions,
-  type RpropOptions,
   type RssOptions,
   scaleByAdadelta,
   scaleByAdam,
@@ -24,7 +23,6 @@ import {
   scaleByLion,
   scaleByRadam,
   scaleByRms,
-  scaleByRprop,
   scaleByRss,
   scaleByStddev,
   scaleByYogi,
@@ -33,6 +31,13 @@ import {
 import { addDecayedWeights, addNoise } from "./adding.ts"
 import { clipByBlockRms } from "./clipping.ts"
 import { scaleByFactoredRms } from "./factored.ts"
+import {
+  type NovogradOptions,
+  type RpropOptions,
+  scaleByNovograd,
+  scaleByOptimisticGradient,
+  scaleByRprop
+} from "./gradients.ts"
 import { chain, type GradientTransformation, identity, type ScalarOrSchedule } from "./GradientTransformation.ts"
 import { type Mask, masked } from "./masking.ts"
 import { isSchedule } from "./numeric.ts"
@@ -300,6 +305,16 @@ export const signum = (
 /** Rprop: step sizes from the signs of gradients alone (Riedmiller and Braun 1993). */
 export const rprop = (learningRate: number, options: RpropOptions = {}) =>
   chain(scaleByRprop(learningRate, options), scale(-1))
+
+/** NovoGrad: `b1` 0.9, `b2` 0.25, `eps` 1e-6 (Ginsburg et al. 2019, arXiv 1905.11286). */
+export const novograd = (learningRate: ScalarOrSchedule, options: Omit<NovogradOptions, "muDtype"> = {}) =>
+  chain(scaleByNovograd({ ...options, eps: options.eps ?? 1e-6 }), scaleByLearningRate(learningRate))
+
+/** Gradient descent that expects the next gradient to change as the last one did: `alpha` and `beta` 1. */
+export const optimisticGradientDescent = (
+  learningRate: ScalarOrSchedule,
+  options: { readonly alpha?: number | undefined; readonly beta?: number | undefined } = {}
+) => chain(scaleByOptimisticGradient(options), scaleByLearningRate(learningRate))
 
 /** Options of `adafactor`. */
 export interface AdafactorOptions {

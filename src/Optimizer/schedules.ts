@@ -312,7 +312,7 @@ export const piecewiseInterpolateSchedule = (
     const within = logicalAnd(le(from, t), lt(t, to))
     const part = div(sub(t, from), array(sizes))
     const between = interpolations[interpolation](array(values.slice(0, -1)), array(values.slice(1)), part)
-    return add(sum(where(within, between, 0)), after)
+    return asReal(add(sum(where(within, between, 0)), after))
   }
 }
 
