@@ -5,16 +5,16 @@
  * mean((x - mean(x))²).
  */
 import * as Effect from "effect/Effect"
-import * as control from "../Program/control.ts"
 import type { Rngs, RngStreamError } from "../Ref/Rngs.ts"
 import type { Metadata } from "../Ref/Variable.ts"
 import * as DType from "../Tensor/DType.ts"
 import * as lax from "../Tensor/lax/index.ts"
-import { add, div, maximum, mul, rsqrt, square, sub } from "../Tensor/numpy/elementwise.ts"
+import { add, maximum, mul, rsqrt, square, sub } from "../Tensor/numpy/elementwise.ts"
 import { mean as average } from "../Tensor/numpy/reductions.ts"
 import { reshape } from "../Tensor/numpy/shaping.ts"
 import * as Shape from "../Tensor/Shape.ts"
 import { literal, type Tensor } from "../Tensor/Tensor.ts"
+import { pmean } from "../Transform/collectives.ts"
 import { type Initializer, ones, zeros } from "./initializers.ts"
 import { canonicalDType, type ParamIf, paramIf } from "./support.ts"
 
@@ -113,8 +113,7 @@ export const statistics = (
   const { axisName, mask, useMean = true } = options
   const meanOf = (y: Tensor): Tensor => {
     const own = average(y, { axis, where: mask })
-    if (axisName === undefined) return own
-    return div(control.psum(own, axisName), control.psum(literal(1, own.dtype), axisName))
+    return axisName === undefined ? own : pmean(own, axisName)
   }
   if (!useMean) {
     const variance = meanOf(square(x))
