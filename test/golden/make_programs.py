@@ -21,7 +21,7 @@ S = jax.ShapeDtypeStruct
 
 def clean(text):
     """Without what differs from run to run or machine to machine: addresses and paths."""
-    text = re.sub(r" at 0x[0-9a-f]+", "", text)
+    text = re.sub(r" at 0x[0-9a-f]+|id=\d+", "", text)
     return re.sub(r"(/[^ :\"']*)+/([^/ :\"']+\.py)", r"\2", text)
 
 
@@ -180,7 +180,7 @@ def with_variables(name, make, f, source):
     try:
         text = clean(str(jax.make_jaxpr(f)(v)))
     except Exception as e:
-        text = f"{type(e).__name__}: {str(e).splitlines()[0].split(' (http')[0]}"
+        text = clean(f"{type(e).__name__}: {str(e).splitlines()[0].split(' (http')[0]}")
     cases.put("variables", f"variables/{name}", source=source, jaxpr=text)
 
 
