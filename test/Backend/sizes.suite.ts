@@ -136,12 +136,12 @@ const cases: Readonly<Record<string, Case>> = {
     make: (rng) => [
       conv(rng, [2, 28, 28, 8], [3, 3, 8, 32], { padding: [[1, 1], [1, 1]] }),
       conv(rng, [2, 29, 27, 8], [3, 3, 8, 32], { padding: [[0, 1], [1, 0]], window_strides: [2, 2] }),
-      conv(rng, [2, 28, 28, 8], [3, 3, 8, 33], { rhs_dilation: [2, 3] }),
+      conv(rng, [1, 28, 28, 8], [3, 3, 8, 33], { rhs_dilation: [2, 3] }),
       conv(rng, [2, 28, 28, 17], [1, 1, 17, 65], {}),
-      conv(rng, [33, 7, 7, 16], [7, 7, 16, 65], {}),
-      conv(rng, [2, 14, 14, 8], [3, 3, 8, 32], { padding: [[2, 3], [2, 3]], lhs_dilation: [2, 2] }),
-      conv(rng, [2, 28, 28, 8], [3, 3, 8, 32], { padding: [[1, 1], [1, 1]] }, "bfloat16"),
-      conv(rng, [2, 28, 28, 8], [3, 3, 1, 32], { feature_group_count: 8 })
+      conv(rng, [33, 5, 5, 16], [5, 5, 16, 81], {}),
+      conv(rng, [1, 14, 14, 8], [3, 3, 8, 32], { padding: [[2, 3], [2, 3]], lhs_dilation: [2, 2] }),
+      conv(rng, [1, 28, 28, 8], [3, 3, 8, 32], { padding: [[1, 1], [1, 1]] }, "bfloat16"),
+      conv(rng, [1, 28, 28, 8], [3, 3, 1, 32], { feature_group_count: 8 })
     ]
   },
   "the gradient of a convolution's kernel": {

@@ -80,6 +80,7 @@ export class Gpu {
   #neighbour: Neighbour | undefined
   #neighbourRecords = false
   #failure: unknown
+  #closed = false
   #liveBytes = 0
   #liveBuffers = 0
   #peakBytes = 0
@@ -92,6 +93,7 @@ export class Gpu {
         : new Error(`WebGPU refuses a command: ${error.message}`)
     })
     void device.lost.then((info) => {
+      if (this.#closed) return
       this.#failure = new DeviceLost({ backend: name, reason: info.message === "" ? info.reason : info.message })
     })
   }
@@ -160,7 +162,8 @@ export class Gpu {
 
   /** One handle less. */
   drop(allocation: Allocation): void {
-    if (--allocation.handles !== 0) return
+    // When the device is closed, everything is free already.
+    if (--allocation.handles !== 0 || this.#closed) return
     this.#liveBytes -= allocation.bytes
     this.#liveBuffers--
     allocation.free()
@@ -199,8 +202,7 @@ export class Gpu {
   }
 
   #recycle(buffer: GPUBuffer): void {
-    // After `close`, which destroyed it.
-    if (!this.#used.delete(buffer)) return
+    this.#used.delete(buffer)
     if (this.#freeBytes + buffer.size > poolLimit) {
       this.#doomed.push(buffer)
       return
@@ -395,6 +397,8 @@ export class Gpu {
 
   /** Frees everything and destroys the device. */
   close(): void {
+    this.#closed = true
+    this.#failure = new DeviceLost({ backend: name, reason: "its Scope was closed" })
     this.#pass?.end()
     this.#pass = undefined
     this.#encoder = undefined

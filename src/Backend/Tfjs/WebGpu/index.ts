@@ -60,7 +60,7 @@ const acquire = Effect.gen(function*() {
   const machine = new Gpu(device)
   machine.attach(neighbour)
   return make(machine)
-})
+}).pipe(Effect.uninterruptible)
 
 /**
  * The WebGPU backend, on the adapter that the platform prefers. Dtypes: all but float64. Fails with `BackendUnavailable` where

@@ -14,7 +14,7 @@ import { batchMatMul, rounding } from "../tensorflow.ts"
 import { product } from "./product.ts"
 
 /** Multiplications from which on TensorFlow.js's kernels pay. */
-const large = 2 ** 18
+const large = 2 ** 20
 /** It splits k from here on when there is little else to divide, and adds the parts in any order. */
 const splitK = 2000
 

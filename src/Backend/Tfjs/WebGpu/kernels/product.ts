@@ -2,8 +2,8 @@
  * The matrix product under dot_general and convolution: out[b, m, n] = Σₖ left(b, m, k) · right(b, k, n), where left and right are
  * functions of WGSL that find their element wherever it is, so that any layout, padding or dilation goes without copies.
  *
- * A workgroup of 16 by 16 threads makes a tile of the result; 16 columns of left and rows of right at a time are brought to
- * shared memory. When the result has few tiles and k is long, k is split among workgroups, whose parts are added afterwards,
+ * In a small product a thread makes one element. In others a workgroup of 16 by 16 threads makes a tile of the result; 16 columns of
+ * left and rows of right at a time are brought to shared memory. When the result has few tiles and k is long, k is split among workgroups, whose parts are added afterwards,
  * always in one order.
  */
 import type { DType } from "../../../../Tensor/DType.ts"
@@ -31,6 +31,9 @@ export interface Product {
 
 /** Columns of left that are in shared memory at a time, and threads along each side of a tile. */
 const side = 16
+/** Products of no more multiplications, over no more than `shallow` each, are small. */
+const small = 2 ** 20
+const shallow = 256
 /** With fewer workgroups than this, k is split. */
 const busy = 64
 
@@ -104,6 +107,32 @@ ${
   }
 }
 
+/** The shader of a small product: a thread an element. */
+const plain = (p: Product, finish: (x: string) => string): Source => {
+  const word = wordOf(p.from)
+  return {
+    name: p.name,
+    inputs: [word, word],
+    outputs: [wordOf(p.to)],
+    threads: p.batch * p.m * p.n,
+    declarations: `
+fn left(b: u32, m: u32, k: u32) -> ${word} {
+  ${p.left}
+}
+fn right(b: u32, k: u32, n: u32) -> ${word} {
+  ${p.right}
+}`,
+    body: `
+let n = i % ${p.n}u;
+let m = (i / ${p.n}u) % ${p.m}u;
+let b = i / ${p.n * p.m}u;
+var sum = ${literal(0, p.from)};
+for (var k = 0u; k < ${p.k}u; k++) { sum += left(b, m, k) * right(b, k, n); }
+${p.place}
+y0[at] = ${finish("sum")};`
+  }
+}
+
 /** What a sum is accumulated in: the whole word, whatever the dtype's width. */
 const wide: Readonly<Record<Word, DType>> = { f32: "float32", i32: "int32", u32: "uint32" }
 
@@ -111,10 +140,11 @@ const wide: Readonly<Record<Word, DType>> = { f32: "float32", i32: "int32", u32:
 export const product = (p: Product): Plan => {
   const word = wordOf(p.from)
   const finish = (x: string): string => narrow(converted(wide[word], p.to, x), p.to)
+  const size = p.batch * p.m * p.n
+  if (p.k <= shallow && size * p.k <= small) return plain(p, finish)
   const tile = p.m > side && p.n > side ? 2 * side : side
   const groups = p.batch * Math.ceil(p.m / tile) * Math.ceil(p.n / tile)
   const splits = Math.min(Math.floor(busy / Math.max(1, groups)), Math.floor(p.k / 256))
-  const size = p.batch * p.m * p.n
   if (splits <= 1) return tiled(p, 1, wordOf(p.to), finish)
   const parts = tiled(p, splits, word, (x) => x)
   const sum = reduce(`${p.name}, parts added`, monoidOf("sum", wide[word]), wide[word], [splits, size], [0])

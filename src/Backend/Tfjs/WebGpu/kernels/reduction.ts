@@ -1,16 +1,18 @@
 /**
  * Reductions, arg-reductions and running reductions.
  *
- * A reduction has a thread an output element when there is little to reduce, or many outputs side by side; else a workgroup
- * an output element, whose threads stride over the elements and then join their results in a tree. Few outputs over very
- * many elements are reduced in two passes. The order in which floats are added is fixed by the shape, so sums are
- * reproducible; they are added in blocks, which keeps rounding errors small.
+ * A thread reduces up to `span` elements. Where there are more to an output element, threads first make *parts*, each of
+ * elements as far apart as there are parts, so that neighbouring threads read neighbours; then the parts are reduced in the same
+ * way. There are no barriers: passes are dispatches, whose cost is small against reading the elements, and shaders stay simple
+ * (software adapters run barriers hundreds of times slower). The order in which floats are added is fixed by the shape, so sums
+ * are reproducible; they are added in blocks, which keeps rounding errors small.
  */
 import type { EquationOf } from "../../../../Program/Program.ts"
 import type { DType } from "../../../../Tensor/DType.ts"
 import * as DTypes from "../../../../Tensor/DType.ts"
 import type { Params } from "../../../../Tensor/lax/reduction.ts"
 import * as Shape from "../../../../Tensor/Shape.ts"
+import type { Allocation } from "../Gpu.ts"
 import { type GpuKernels, nameOf, type Plan } from "../kernel.ts"
 import { dot, type Source, unravel } from "../source.ts"
 import { literal, narrow, type Word, wordOf } from "../words.ts"
@@ -53,14 +55,12 @@ export const monoidOf = (operation: string, dtype: DType): Monoid => {
   }
 }
 
-/** Threads of a workgroup that reduces one output element. */
-const lanes = 128
-/** With at most this much to reduce, a thread does it alone. */
-const alone = 64
+/** Elements that a thread reduces, unless there are outputs enough to keep all threads busy. */
+const span = 128
+/** So many outputs are enough. */
+const plenty = 4096
 /** Elements that are added up before they are added to the sum of those before. */
 const block = 64
-/** From this many elements an output on, few outputs are reduced in two passes. */
-const long = 16384
 
 /** The reduced axes of an operand seen apart from the others: where element r of what output o reduces is. */
 interface View {
@@ -88,53 +88,39 @@ const view = (shape: Shape.Shape, axes: ReadonlyArray<number>): View => {
   }
 }
 
-/** Reduces by a thread an output. */
-const byThread = (name: string, m: Monoid, v: View, finish: (x: string) => string): Source => ({
+/** How many parts the elements of one output are reduced to. */
+const partsOf = (v: View): number => v.length <= span || v.outputs >= plenty ? 1 : Math.ceil(v.length / span)
+
+/** Statements that define `o` and `part` for thread `i`, such that neighbouring threads read neighbours. */
+const places = (v: View, parts: number): string =>
+  v.sideBySide
+    ? `let o = i % ${Math.max(1, v.outputs)}u;\nlet part = i / ${Math.max(1, v.outputs)}u;`
+    : `let o = i / ${parts}u;\nlet part = i % ${parts}u;`
+
+/** What a pass leaves to the next: its parts, in the order of its threads. */
+const remaining = (v: View, parts: number): View =>
+  v.sideBySide ? view([parts, v.outputs], [0]) : view([v.outputs, parts], [1])
+
+/** One pass. */
+const pass = (name: string, m: Monoid, v: View, parts: number, finish: (x: string) => string): Source => ({
   name,
   inputs: [m.word],
   outputs: [m.word],
-  threads: v.outputs,
+  threads: v.outputs * parts,
   body: `
-let o = i;
+${places(v, parts)}
 ${v.base}
 var total = ${m.identity};
-for (var start = 0u; start < ${v.length}u; start += ${block}u) {
-  var part = ${m.identity};
-  for (var r = start; r < min(start + ${block}u, ${v.length}u); r++) {
+for (var start = part; start < ${v.length}u; start += ${block * parts}u) {
+  var sum = ${m.identity};
+  for (var r = start; r < min(start + ${block * parts}u, ${v.length}u); r += ${parts}u) {
     ${v.at}
-    part = ${m.combine("part", "x0[at]")};
+    sum = ${m.combine("sum", "x0[at]")};
   }
-  total = ${m.combine("total", "part")};
+  total = ${m.combine("total", "sum")};
 }
 y0[i] = ${finish("total")};`
 })
-
-/** Reduces by a workgroup for each of `chunks` parts of every output. */
-const byGroup = (name: string, m: Monoid, v: View, chunks: number, finish: (x: string) => string): Source => {
-  const size = Math.ceil(v.length / chunks)
-  return {
-    name,
-    inputs: [m.word],
-    outputs: [m.word],
-    threads: { groups: v.outputs * chunks, size: lanes },
-    declarations: `var<workgroup> parts: array<${m.word}, ${lanes}>;`,
-    body: `
-let o = group / ${chunks}u;
-let first = (group % ${chunks}u) * ${size}u;
-${v.base}
-var total = ${m.identity};
-for (var r = first + lane; r < min(first + ${size}u, ${v.length}u); r += ${lanes}u) {
-  ${v.at}
-  total = ${m.combine("total", "x0[at]")};
-}
-parts[lane] = total;
-for (var half = ${lanes / 2}u; half > 0u; half = half >> 1u) {
-  workgroupBarrier();
-  if (lane < half) { parts[lane] = ${m.combine("parts[lane]", "parts[lane + half]")}; }
-}
-if (lane == 0u) { y0[group] = ${finish("parts[0]")}; }`
-  }
-}
 
 /** A reduction over some axes of a shape. */
 export const reduce = (
@@ -144,15 +130,17 @@ export const reduce = (
   shape: Shape.Shape,
   axes: ReadonlyArray<number>
 ): Plan => {
-  const v = view(shape, axes)
-  const finish = (x: string): string => narrow(x, dtype)
-  const same = (x: string): string => x
-  if (v.length <= alone || (v.sideBySide && v.outputs >= 1024)) return byThread(name, m, v, finish)
-  const chunks = v.length >= long && v.outputs < 64 ? Math.min(256, Math.ceil(v.length / 4096)) : 1
-  if (chunks === 1) return byGroup(name, m, v, 1, finish)
-  const first = byGroup(name, m, v, chunks, same)
-  const second = byGroup(`${name}, second pass`, m, view([v.outputs, chunks], [1]), 1, finish)
-  return (bench, [x]) => bench.run(second, bench.run(first, [x], v.outputs * chunks), v.outputs)
+  const passes: Array<Source> = []
+  let v = view(shape, axes)
+  for (let parts = partsOf(v); parts > 1; parts = partsOf(v)) {
+    passes.push(pass(`${name}, pass ${passes.length}`, m, v, parts, (x) => x))
+    v = remaining(v, parts)
+  }
+  const last = pass(name, m, v, 1, (x) => narrow(x, dtype))
+  if (passes.length === 0) return last
+  const sizes = passes.map((p) => Number(p.threads))
+  return (bench, [x]) =>
+    bench.run(last, [passes.reduce((from, p, k) => bench.run(p, [from], sizes[k])[0], x)], v.outputs)
 }
 
 type Reduction = "reduce_sum" | "reduce_prod" | "reduce_max" | "reduce_min" | "reduce_and" | "reduce_or"
@@ -162,60 +150,55 @@ const reduction = (operation: string) => (equation: EquationOf<Reduction>): Plan
   return reduce(nameOf(equation), monoidOf(operation, dtype), dtype, shape, equation.params.axes)
 }
 
-/** The index of the first best element, the first nan being best of all: `better(a, b)` says that a beats b. */
+/**
+ * The index of the first best element, the first nan being best of all. Passes hand on the places of the best of each part; those
+ * of one pass are compared by what is at them.
+ */
 const argReduction = (better: "<" | ">") => (equation: EquationOf<"argmax" | "argmin">): Plan => {
   const { dtype, shape } = equation.inputs[0].aval
   const word = wordOf(dtype)
-  const v = view(shape, equation.params.axes)
-  const float = word === "f32"
-  const beats = float
+  const beats = word === "f32"
     ? `(isnan_(a) && !isnan_(b)) || (!isnan_(b) && ${better === "<" ? "lt_(a, b)" : "lt_(b, a)"})`
     : `a ${better} b`
+  const whole = view(shape, equation.params.axes)
   const index = outputIndex(equation.params.index_dtype)
-  const declarations = `fn beats(a: ${word}, b: ${word}) -> bool { return ${beats}; }`
-  const scan = `
-  ${v.at}
-  let value = x0[at];
-  if (beats(value, best)) { best = value; place = r; }`
-  const common = { name: nameOf(equation), inputs: [word], outputs: [wordOf(equation.params.index_dtype)] }
-  if (v.length <= alone || (v.sideBySide && v.outputs >= 1024)) {
-    return {
-      ...common,
-      threads: v.outputs,
-      declarations,
-      body:
-        `let o = i;\n${v.base}\nvar place = 0u;\nvar best = x0[base];\nfor (var r = 1u; r < ${v.length}u; r++) {${scan}\n}\n` +
-        `y0[i] = ${index("place")};`
-    }
-  }
-  return {
-    ...common,
-    threads: { groups: v.outputs, size: lanes },
-    declarations: `${declarations}
-var<workgroup> values: array<${word}, ${lanes}>;
-var<workgroup> places: array<u32, ${lanes}>;`,
+  const declarations = `fn beats(a: ${word}, b: ${word}) -> bool { return ${beats}; }
+fn element(o: u32, r: u32) -> ${word} {
+  ${whole.base}
+  ${whole.at}
+  return x0[at];
+}`
+  /** One pass over elements, or over the places that the pass before it left (in input 1). */
+  const scan = (v: View, parts: number, first: boolean, last: boolean): Source => ({
+    name: nameOf(equation),
+    inputs: first ? [word] : [word, "u32"],
+    outputs: [last ? wordOf(equation.params.index_dtype) : "u32"],
+    threads: v.outputs * parts,
+    declarations,
     body: `
-let o = group;
-${v.base}
+${places(v, parts)}
+${first ? "" : v.base}
 var place = 0u;
-var best = x0[base];
-for (var r = lane; r < ${v.length}u; r += ${lanes}u) {${scan}
+var best = x0[0];
+for (var r = part; r < ${v.length}u; r += ${parts}u) {
+  ${first ? "let here = r;" : `${v.at}\nlet here = x1[at];`}
+  let value = element(o, here);
+  if (r == part || beats(value, best) || (here < place && !beats(best, value))) { best = value; place = here; }
 }
-values[lane] = best;
-places[lane] = place;
-for (var half = ${lanes / 2}u; half > 0u; half = half >> 1u) {
-  workgroupBarrier();
-  if (lane < half) {
-    let other = values[lane + half];
-    let mine = values[lane];
-    let before = places[lane + half] < places[lane] && !beats(mine, other);
-    if (beats(other, mine) || before) {
-      values[lane] = other;
-      places[lane] = places[lane + half];
-    }
+y0[i] = ${last ? index("place") : "place"};`
+  })
+  const passes: Array<Source> = []
+  let v = whole
+  for (let parts = partsOf(v); parts > 1; parts = partsOf(v)) {
+    passes.push(scan(v, parts, v === whole, false))
+    v = remaining(v, parts)
   }
-}
-if (lane == 0u) { y0[group] = ${index("places[0]")}; }`
+  const last = scan(v, 1, v === whole, true)
+  if (passes.length === 0) return last
+  return (bench, [x]) => {
+    let places: ReadonlyArray<Allocation> = []
+    for (const p of passes) places = bench.run(p, [x, ...places], Number(p.threads))
+    return bench.run(last, [x, ...places], v.outputs)
   }
 }
 
