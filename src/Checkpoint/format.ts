@@ -16,6 +16,7 @@ import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import { fromHost, isTensor, type Tensor } from "../Tensor/Tensor.ts"
 import { isPlainObject, leaves as tensorsIn } from "../Tensor/Tree.ts"
 import { crc32, hex } from "./crc32.ts"
+import { bigEndianHost, swapped } from "./endian.ts"
 import { type CheckpointError, corrupt, failure } from "./errors.ts"
 import { checkFit } from "./fit.ts"
 import { decodeHeader, encodeHeader, headerLength, longestHeader } from "./header.ts"
@@ -190,18 +191,10 @@ const summed = (manifest: Manifest, sums: ReadonlyMap<StoredArray, string>): Man
   return { ...manifest, leaves: manifest.leaves.map((leaf) => ({ ...leaf, value: fill(leaf.value) })) }
 }
 
-const bigEndianHost = new Uint8Array(new Uint16Array([1]).buffer)[0] === 0
-
 /** The bytes of elements as a file has them; on nearly every machine the elements' own memory. */
 const littleEndian = (data: TypedArray): Uint8Array => {
   const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
   return bigEndianHost ? swapped(bytes, data.BYTES_PER_ELEMENT) : bytes
-}
-
-const swapped = (bytes: Uint8Array, size: number): Uint8Array => {
-  const out = new Uint8Array(bytes.length)
-  for (let i = 0; i < bytes.length; i++) out[i] = bytes[i - (i % size) + size - 1 - (i % size)]
-  return out
 }
 
 /** The size of a whole checkpoint. */

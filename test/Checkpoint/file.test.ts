@@ -80,11 +80,12 @@ describe("files", () => {
     Effect.gen(function*() {
       const path = yield* folder
       const missing = yield* join(path, "no")
-      for (
-        const read of [Checkpoint.restore(missing, linear(0)), Checkpoint.load(missing), Checkpoint.manifest(missing)]
-      ) {
-        assert.strictEqual((yield* Effect.flip(Effect.asVoid(read))).reason._tag, "NotFound")
-      }
+      const reads = [
+        Effect.asVoid(Checkpoint.restore(missing, linear(0))),
+        Effect.asVoid(Checkpoint.load(missing)),
+        Effect.asVoid(Checkpoint.manifest(missing))
+      ]
+      for (const read of reads) assert.strictEqual((yield* Effect.flip(read)).reason._tag, "NotFound")
       assert.strictEqual((yield* Effect.flip(Checkpoint.load(path))).reason._tag, "Io")
       const fresh = yield* Checkpoint.restore(missing, linear(4)).pipe(
         Effect.catchReason("CheckpointError", "NotFound", () => Effect.sync(() => linear(5)))

@@ -4,6 +4,7 @@ import * as Arbitrary from "effect/Arbitrary"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
+import * as zlib from "node:zlib"
 import { toTypedArray } from "../../src/Backend/read.ts"
 import * as Cpu from "../../src/Backend/Tfjs/Cpu/index.ts"
 import { crc32 } from "../../src/Checkpoint/crc32.ts"
@@ -314,6 +315,12 @@ describe("other readers of safetensors", () => {
     assert.strictEqual(crc32(text), 0x414fa339)
     assert.strictEqual(crc32(text.subarray(11), crc32(text.subarray(0, 11))), 0x414fa339)
     assert.strictEqual(crc32(new Uint8Array()), 0)
+    const data = Uint8Array.from({ length: 64 }, (_, i) => i * 37)
+    for (let begin = 0; begin < 20; begin++) {
+      for (let end = begin; end <= data.length; end++) {
+        assert.strictEqual(crc32(data.subarray(begin, end)), zlib.crc32(data.subarray(begin, end)))
+      }
+    }
   })
 })
 
