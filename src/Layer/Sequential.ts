@@ -30,7 +30,8 @@ type MakeErrorOf<P> = P extends Effect.Effect<infer _A, infer E, infer _R> ? E :
 
 type MakeServicesOf<P> = P extends Effect.Effect<infer _A, infer _E, infer R> ? R : never
 
-type Running<S> = S extends { apply(x: Tensor): infer F } ? F : S extends (x: Tensor) => infer F ? F : never
+/** What running a Step gives. Functions come first, since they have a method `apply` too. */
+type Running<S> = S extends (x: Tensor) => infer F ? F : S extends { apply(x: Tensor): infer F } ? F : never
 
 type ErrorOf<S> = Running<S> extends infer F ? F extends Effect.Effect<infer _A, infer E, infer _R> ? E : never : never
 
