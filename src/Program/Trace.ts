@@ -162,9 +162,11 @@ export class Trace {
     this.write(cell, Lax.selectN(fails, before, literal(errors.length, "int32")))
   }
 
-  /** Lets go of the arrays of a finished run. */
+  /** Lets go of the arrays and the Variables of a finished run. */
   forget(): void {
     this.effects.length = 0
+    this.#aliases.clear()
+    this.#usedAliases.clear()
     for (const slot of this.#slots.values()) slot.current = undefined
   }
 

@@ -49,7 +49,8 @@ export type AxisSpecTree = AxisSpec | undefined
 /** What a spec says of one leaf. */
 export type Axis = number | null | "carry"
 
-const isCarry = (u: unknown): u is typeof Carry => Predicate.isTagged(u, "Carry")
+/** Is it the spec of a carry? */
+export const isCarry = (u: unknown): u is typeof Carry => Predicate.isTagged(u, "Carry")
 const isStateAxes = (u: unknown): u is StateAxes => Predicate.isTagged(u, "StateAxes")
 
 const noSpec = (operation: string, path: ReadonlyArray<string>): ShapeError =>

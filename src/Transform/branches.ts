@@ -289,7 +289,7 @@ const branch = <Args extends ReadonlyArray<unknown>, A, E, R>(
  * import * as Cpu from "linum/backend/tfjs-cpu"
  *
  * const absolute = (x: nnx.Tensor.Tensor) =>
- *   nnx.cond(x.less(0), (y) => Effect.succeed(y.neg()), (y) => Effect.succeed(y), x)
+ *   nnx.cond(x.lt(0), (y) => Effect.succeed(y.neg()), (y) => Effect.succeed(y), x)
  * const program = Effect.flatMap(absolute(nnx.Tensor.array(-3)), nnx.Tensor.item)
  * console.log(await Effect.runPromise(program.pipe(Effect.provide(Cpu.layer)))) // => 3
  * ```

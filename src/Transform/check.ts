@@ -19,7 +19,7 @@ const allTrue = (x: Tensor): Tensor => {
       operation: "Check.that",
       expected: "a bool",
       found: ShapedArray.format(x.aval),
-      hint: "compare: x.greater(0)"
+      hint: "compare: x.gt(0)"
     })
   }
   return x.ndim === 0 ? x : Lax.reduceAnd(x)
@@ -36,7 +36,7 @@ const allTrue = (x: Tensor): Tensor => {
  *
  * class Negative { readonly _tag = "Negative" }
  * const root = nnx.jit((x: nnx.Tensor.Tensor) =>
- *   Effect.as(nnx.Check.that(x.greaterEqual(0), new Negative()), x.sqrt()))
+ *   Effect.as(nnx.Check.that(x.ge(0), new Negative()), x.sqrt()))
  * const failed = Effect.flip(root(nnx.Tensor.array(-1)))
  * console.log((await Effect.runPromise(failed.pipe(Effect.provide(Cpu.layer))))._tag) // => Negative
  * ```

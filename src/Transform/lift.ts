@@ -22,7 +22,7 @@ import { type Equation, isEffectful } from "../Program/Program.ts"
 import { type Cell, type Discharged, readCell, runTraced, Trace } from "../Program/Trace.ts"
 import { type Any as Variable, cellOf, isVariable, writeAll } from "../Ref/Variable.ts"
 import { type TensorError, TraceError } from "../Tensor/errors.ts"
-import type { ShapedArray } from "../Tensor/ShapedArray.ts"
+import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import { concrete, isTensor, type Node, settle, type Tensor } from "../Tensor/Tensor.ts"
 import * as Tree from "../Tensor/Tree.ts"
 import { isTracingError, type TracingError } from "./attempt.ts"
@@ -114,7 +114,7 @@ export const splitArguments = (args: ReadonlyArray<unknown>, parent: Trace | und
 export interface CallOptions {
   readonly transform: string
   /** The abstract value of a slot inside; by default what it is outside. */
-  readonly aval?: (slot: number, outer: ShapedArray) => ShapedArray
+  readonly aval?: (slot: number, outer: ShapedArray.ShapedArray) => ShapedArray.ShapedArray
   /** Do failed checks stop here, or at an outer transform? */
   readonly ownChecks?: boolean
   /** Looks at the arguments inside and at what the function gives. It may throw. */
@@ -130,7 +130,7 @@ export const call = <Args extends ReadonlyArray<unknown>, A, E, R>(
 ): Effect.Effect<Call, E | TracingError, R> =>
   Effect.suspend(() => {
     const trace = new Trace(options.transform, parent, { ownChecks: options.ownChecks ?? false })
-    const aval = options.aval ?? ((_: number, outer: ShapedArray) => outer)
+    const aval = options.aval ?? ((_: number, outer: ShapedArray.ShapedArray) => outer)
     const slots = args.arrays.map((x, i) => trace.argument(aval(i, x.aval)))
     let next = 0
     const values = args.leaves.map((l) => Tree.unflatten(l.structure, slots.slice(next, next += l.arrays.length)))
@@ -206,14 +206,18 @@ export const rebuildPure = (pure: PureResult, outputs: ReadonlyArray<Tensor>): u
   Tree.unflatten(pure.structure, pure.outputs.map((i) => outputs[i]))
 
 /**
- * The call without the arrays of the first run and of the trace: what is kept for later runs. A compiled function must not hold on to the
- * batch and the parameters that it was first called with.
+ * The call without the arrays and objects of the first run and of the trace: what is kept for later runs. A compiled function must not
+ * hold on to the batch and the model that it was first called with.
  */
 export const forget = (c: Call): Call => {
   const abstract = (x: Tensor): Tensor => c.trace.argument(x.aval)
-  const bareLeaf = (leaf: UpdateContext.Leaf): UpdateContext.Leaf =>
-    leaf._tag === "Array" ? { ...leaf, tensor: abstract(leaf.tensor) } : leaf
-  const strip = <L extends LeafArrays>(l: L): L => ({ ...l, leaf: bareLeaf(l.leaf), arrays: l.arrays.map(abstract) })
+  const nobody = c.trace.argument(ShapedArray.make([], "bool"))
+  const bareLeaf = ({ path }: UpdateContext.Leaf): UpdateContext.Leaf => ({ _tag: "Array", tensor: nobody, path })
+  const strip = <L extends LeafArrays>(l: L): L => ({
+    ...l,
+    leaf: l.leaf._tag === "Array" ? bareLeaf(l.leaf) : l.leaf,
+    arrays: l.arrays.map(abstract)
+  })
   for (const r of c.results) {
     if (r.leaf._tag !== "Variable") continue
     const cell = cellOf(r.leaf.variable)
@@ -222,8 +226,8 @@ export const forget = (c: Call): Call => {
   c.trace.forget()
   const args: SplitArguments = {
     ...c.arguments,
-    split: { ...c.arguments.split, leaves: c.arguments.split.leaves.map(bareLeaf) },
-    leaves: c.arguments.leaves.map(strip),
+    split: { ...c.arguments.split, leaves: [], objects: [], guards: undefined },
+    leaves: c.arguments.leaves.map((l) => ({ ...l, leaf: bareLeaf(l.leaf), arrays: l.arrays.map(abstract) })),
     arrays: c.arguments.arrays.map(abstract)
   }
   return { ...c, arguments: args, results: c.results.map(strip) }

@@ -15,7 +15,7 @@ import * as Lax from "../Tensor/lax/index.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import type { Tensor } from "../Tensor/Tensor.ts"
 import { throwing, type TransformError } from "./attempt.ts"
-import { argumentAxes, type Axis, axisOf, type AxisSpec, canonical, Carry, commonSize } from "./axes.ts"
+import { argumentAxes, type Axis, axisOf, type AxisSpec, canonical, Carry, commonSize, isCarry } from "./axes.ts"
 import { type Call, call, conclude, emitter, layout, operands, slotsOf, splitArguments } from "./lift.ts"
 import { checkCarryObjects, checkStable, type Handed, handedCarry, handedState, handedVariables } from "./loopState.ts"
 import type { Check, Traceable } from "./types.ts"
@@ -42,18 +42,18 @@ interface Output {
 }
 
 const argumentOf = (specs: AxisSpec, args: number): number | undefined => {
-  if (!Array.isArray(specs)) return specs === Carry ? 0 : undefined
-  const at = specs.indexOf(Carry)
+  if (!Array.isArray(specs)) return isCarry(specs) ? 0 : undefined
+  const at = specs.findIndex(isCarry)
   return at < 0 || at >= args ? undefined : at
 }
 
 /** Where the carry is among arguments and results: in both or in neither. */
 const carryPlaces = (options: Required<Pick<ScanOptions, "inAxes" | "outAxes">>, args: number) => {
   const input = argumentOf(options.inAxes, args)
-  const whole = options.outAxes === Carry
-  const output = Array.isArray(options.outAxes) ? options.outAxes.indexOf(Carry) : -1
+  const whole = isCarry(options.outAxes)
+  const output = Array.isArray(options.outAxes) ? options.outAxes.findIndex(isCarry) : -1
   const found = whole || output >= 0
-  const several = Array.isArray(options.inAxes) && options.inAxes.filter((s) => s === Carry).length > 1
+  const several = Array.isArray(options.inAxes) && options.inAxes.filter(isCarry).length > 1
   if ((input === undefined) === found || several) {
     throw new TraceError({
       transform: "scan",

@@ -42,7 +42,7 @@ const checkCondition = (c: Call): void => {
       operation: "whileLoop",
       expected: "a condition of dtype bool",
       found: x.dtype,
-      hint: "compare: x.greater(0)"
+      hint: "compare: x.gt(0)"
     })
   }
 }
@@ -57,7 +57,7 @@ const checkCondition = (c: Call): void => {
  * import * as Cpu from "linum/backend/tfjs-cpu"
  *
  * const program = Effect.flatMap(
- *   nnx.whileLoop((x: nnx.Tensor.Tensor) => Effect.succeed(x.less(100)), (x) => Effect.succeed(x.mul(2)), nnx.Tensor.array(3)),
+ *   nnx.whileLoop((x: nnx.Tensor.Tensor) => Effect.succeed(x.lt(100)), (x) => Effect.succeed(x.mul(2)), nnx.Tensor.array(3)),
  *   nnx.Tensor.item
  * )
  * console.log(await Effect.runPromise(program.pipe(Effect.provide(Cpu.layer)))) // => 192
