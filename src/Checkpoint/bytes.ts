@@ -16,7 +16,22 @@ const sourceOf = (bytes: Uint8Array): format.Source => ({
 })
 
 /**
- * A model, a State, or plain objects and arrays of both, as the bytes of a checkpoint file.
+ * A model, a State, or plain objects and arrays of both, as the bytes of a checkpoint file. Fails as `save` does.
+ *
+ * ```ts import.meta.vitest
+ * import { Effect } from "effect"
+ * import * as nnx from "linum"
+ * import * as Cpu from "linum/backend/tfjs-cpu"
+ * import * as Checkpoint from "linum/Checkpoint"
+ *
+ * const program = Effect.gen(function*() {
+ *   const weights = nnx.Param.makeUnsafe(nnx.Tensor.array([1, 2, 3]))
+ *   const bytes = yield* Checkpoint.encode({ weights, mean: nnx.Tensor.zeros([2]) })
+ *   const { state } = yield* Checkpoint.decode(bytes)
+ *   return nnx.State.paths(state)
+ * })
+ * console.log(await Effect.runPromise(program.pipe(Effect.provide(Cpu.layer)))) // => [ [ 'mean' ], [ 'weights' ] ]
+ * ```
  *
  * @category encoding
  * @since 0.1.0
@@ -40,7 +55,7 @@ export const encode = Effect.fnUntraced(function*(
 })
 
 /**
- * Everything in the bytes of a checkpoint: a State, and the manifest.
+ * Everything in the bytes of a checkpoint: a State, and the manifest. Fails with a `CheckpointError` (`Corrupt`, `Unsupported`).
  *
  * @category decoding
  * @since 0.1.0
@@ -52,7 +67,8 @@ export const decode = (
   Effect.flatMap(format.open(sourceOf(bytes)), (opened) => format.load(opened, options))
 
 /**
- * `restore` from bytes: models are updated in place and given back, States and bare arrays are given anew.
+ * `restore` from bytes: models are updated in place and given back, States and bare arrays are given anew. Fails with a
+ * `CheckpointError` as `restore` does, and then nothing was written.
  *
  * @category decoding
  * @since 0.1.0

@@ -120,6 +120,26 @@ const open = Effect.fnUntraced(function*(
  * All or nothing: a checkpoint that does not fit is a `Mismatch` that lists every path that is wrong, a damaged one is
  * `Corrupt`, and in both cases nothing was written. Metadata and aliases of Variables stay those of the target.
  *
+ * ```ts import.meta.vitest
+ * import * as NodeServices from "@effect/platform-node/NodeServices"
+ * import { Effect, FileSystem, Layer } from "effect"
+ * import * as nnx from "linum"
+ * import * as Cpu from "linum/backend/tfjs-cpu"
+ * import * as Checkpoint from "linum/Checkpoint"
+ *
+ * const program = Effect.gen(function*() {
+ *   const folder = yield* (yield* FileSystem.FileSystem).makeTempDirectoryScoped()
+ *   yield* Checkpoint.save(`${folder}/model`, yield* nnx.Linear.make(2, 3))
+ *   const wider = yield* nnx.Linear.make(2, 4)
+ *   const error = yield* Effect.flip(Checkpoint.restore(`${folder}/model`, wider))
+ *   return error.message.split("\n").slice(1).join("\n")
+ * })
+ * const services = Layer.mergeAll(Cpu.layer, NodeServices.layer, nnx.Rngs.layer(0))
+ * console.log(await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(services))))
+ * // =>   bias: expected Param f32[4], found Param f32[3]
+ * //   kernel: expected Param f32[2,4], found Param f32[2,3]
+ * ```
+ *
  * @category files
  * @since 0.1.0
  */

@@ -118,7 +118,22 @@ const schemaOfSlots = (slots: ReadonlyArray<Slot>): Schema.Codec<Layout> =>
 /**
  * The Schema of the layouts that fit a target (a model, an abstract model, a State, or plain objects and arrays of these): one
  * field for each leaf, whose kind, dtype and shape are literals. Decode with `{ onExcessProperty: "error" }`, as `restore`
- * does, to reject leaves that the target does not have.
+ * does, to reject leaves that the target does not have. Fails with an `Unsupported` for a target that no checkpoint can hold.
+ *
+ * ```ts import.meta.vitest
+ * import { Effect, Schema } from "effect"
+ * import * as nnx from "linum"
+ * import * as Cpu from "linum/backend/tfjs-cpu"
+ * import * as Checkpoint from "linum/Checkpoint"
+ *
+ * const program = Effect.gen(function*() {
+ *   const weights = { w: nnx.Param.makeUnsafe(nnx.Tensor.zeros([2])) }
+ *   const { manifest } = yield* Checkpoint.decode(yield* Checkpoint.encode(weights))
+ *   const fits = Schema.is(yield* Checkpoint.schemaOf(weights))
+ *   return fits(Checkpoint.layout(manifest))
+ * })
+ * console.log(await Effect.runPromise(program.pipe(Effect.provide(Cpu.layer)))) // => true
+ * ```
  *
  * @category schemas
  * @since 0.1.0

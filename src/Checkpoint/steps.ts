@@ -56,7 +56,27 @@ export const latest = (
 
 /**
  * Saves a step into a folder, which is made if need be, and then removes the oldest ones if `keepLast` says so. The step that
- * was just saved is never removed.
+ * was just saved is never removed. Fails as `save` does.
+ *
+ * ```ts import.meta.vitest
+ * import * as NodeServices from "@effect/platform-node/NodeServices"
+ * import { Effect, FileSystem, Layer, Option } from "effect"
+ * import * as nnx from "linum"
+ * import * as Cpu from "linum/backend/tfjs-cpu"
+ * import * as Checkpoint from "linum/Checkpoint"
+ *
+ * const program = Effect.gen(function*() {
+ *   const folder = yield* (yield* FileSystem.FileSystem).makeTempDirectoryScoped()
+ *   const weights = nnx.Param.makeUnsafe(nnx.Tensor.zeros([2]))
+ *   for (const step of [100, 200, 300]) yield* Checkpoint.saveStep(folder, step, weights, { keepLast: 2 })
+ *   console.log((yield* Checkpoint.steps(folder)).map(({ step }) => step)) // => [ 200, 300 ]
+ *
+ *   const newest = yield* Checkpoint.latest(folder)
+ *   if (Option.isSome(newest)) yield* Checkpoint.restore(newest.value.path, weights)
+ * })
+ * const services = Layer.mergeAll(Cpu.layer, NodeServices.layer)
+ * await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(services)))
+ * ```
  *
  * @category steps
  * @since 0.1.0

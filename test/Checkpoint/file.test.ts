@@ -11,7 +11,7 @@ import * as Path from "effect/Path"
 import * as PlatformError from "effect/PlatformError"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
-import { toNested } from "../../src/Backend/read.ts"
+import { toNested, toTypedArray } from "../../src/Backend/read.ts"
 import * as Cpu from "../../src/Backend/Tfjs/Cpu/index.ts"
 import * as Checkpoint from "../../src/Checkpoint/index.ts"
 import * as nnx from "../../src/index.ts"
@@ -242,11 +242,14 @@ describe("many at once", () => {
     Effect.gen(function*() {
       const where = yield* folder
       const path = yield* join(where, "model")
-      yield* Checkpoint.save(path, linear(0))
-      const writers = Array.from({ length: 12 }, (_, i) => Effect.asVoid(Checkpoint.save(path, linear(i))))
-      const readers = Array.from({ length: 12 }, () => Effect.asVoid(Checkpoint.restore(path, linear(-1))))
-      yield* Effect.all([...writers, ...readers], { concurrency: "unbounded" })
-      assert.include(Array.from({ length: 12 }, (_, i) => i), yield* saved(path))
+      const large = (value: number) => ({ x: nnx.Param.makeUnsafe(T.full([1_000_000], value)) })
+      yield* Checkpoint.save(path, large(0))
+      const writers = Array.from({ length: 10 }, (_, i) => Effect.asVoid(Checkpoint.save(path, large(i))))
+      const readers = Array.from({ length: 10 }, () => Effect.asVoid(Checkpoint.restore(path, large(-1))))
+      yield* Effect.all(writers.flatMap((writer, i) => [writer, readers[i]]), { concurrency: "unbounded" })
+      const { x } = yield* Checkpoint.restore(path, large(-1))
+      const elements = new Set(yield* toTypedArray(yield* Ref.get(x)))
+      assert.strictEqual(elements.size, 1)
       assert.deepStrictEqual(yield* files(where), ["model"])
     }).pipe(Effect.provide(Live)))
 })
