@@ -83,6 +83,24 @@ export interface EmaModuleOptions {
  *
  * `params` is a State of Variables of the model's kinds and metadata, at its paths.
  *
+ * ```ts import.meta.vitest
+ * import { Effect, Ref } from "effect"
+ * import * as nnx from "linum"
+ * import * as Cpu from "linum/backend/tfjs-cpu"
+ *
+ * class Line extends nnx.Module("Line")<{ readonly slope: nnx.Variable<"Param", nnx.Tensor.Tensor> }> {}
+ *
+ * const program = Effect.gen(function*() {
+ *   const model = new Line({ slope: yield* nnx.Param.make(nnx.Tensor.array(0)) })
+ *   const ema = yield* nnx.EMA.make(model, { decay: 0.75, only: nnx.Param })
+ *   const smooth = yield* ema.applyTo(model)
+ *   yield* Ref.set(model.slope, nnx.Tensor.array(4))
+ *   yield* ema.update(model)
+ *   return yield* nnx.Tensor.item(yield* Ref.get(smooth.slope))
+ * })
+ * console.log(await Effect.runPromise(program.pipe(Effect.provide(Cpu.layer)))) // => 1
+ * ```
+ *
  * @category models
  * @since 0.1.0
  */

@@ -172,6 +172,28 @@ const describe = (value: unknown): string => isTensor(value) ? ShapedArray.forma
 /**
  * A gradient transformation at work on a model. Make it with `Optimizer.make`, give it the gradients with `update`.
  *
+ * ```ts import.meta.vitest
+ * import { Effect, Ref } from "effect"
+ * import * as nnx from "linum"
+ * import * as Cpu from "linum/backend/tfjs-cpu"
+ *
+ * class Line extends nnx.Module("Line")<{ readonly slope: nnx.Variable<"Param", nnx.Tensor.Tensor> }> {}
+ *
+ * const program = Effect.gen(function*() {
+ *   const model = new Line({ slope: yield* nnx.Param.make(nnx.Tensor.array(0)) })
+ *   const optimizer = yield* nnx.Optimizer.make(model, nnx.sgd(0.1), { wrt: nnx.Param })
+ *   const x = nnx.Tensor.array([1, 2, 3])
+ *   const loss = (m: Line) => Effect.map(Ref.get(m.slope), (slope) => nnx.squaredError(slope.mul(x), x.mul(2)).mean())
+ *   const step = nnx.jit((m: Line, o: typeof optimizer) =>
+ *     Effect.flatMap(nnx.grad(loss)(m), (grads) => o.update(m, grads))
+ *   )
+ *   for (let i = 0; i < 20; i++) yield* step(model, optimizer)
+ *   return yield* nnx.Tensor.item(yield* Ref.get(model.slope))
+ * })
+ * const slope = await Effect.runPromise(program.pipe(Effect.provide(Cpu.layer)))
+ * console.log(slope.toFixed(3)) // => 2.000
+ * ```
+ *
  * Types: `M` the model, `F` the filter that says what is trained, `V` the state of the transformation as Variables.
  *
  * @category models

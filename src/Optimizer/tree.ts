@@ -203,8 +203,10 @@ export const castLike = <T>(tree: T, like: ArrayTree): T =>
   mapTrees((x, y) => x.dtype === y.dtype ? x : lax.convertElementType(x, y.dtype), tree, like)
 
 /** The sum of all elements of all arrays: a scalar. */
-export const sumTree = (tree: ArrayTree): Tensor =>
-  leaves(tree).map((x) => sum(x)).reduce((a, b) => add(a, b), literal(0, "float32", true))
+export const sumTree = (tree: ArrayTree): Tensor => {
+  const [first, ...others] = leaves(tree).map((x) => sum(x))
+  return others.reduce((a, b) => add(a, b), first ?? literal(0, "float32", true))
+}
 
 /**
  * The square of the norm of all arrays as one vector: a scalar.
