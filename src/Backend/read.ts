@@ -107,8 +107,8 @@ export type Nested = number | boolean | ReadonlyArray<Nested>
  * import * as nnx from "linum"
  * import * as Cpu from "linum/backend/tfjs-cpu"
  *
- * const x = nnx.array([[1, 2], [3, 4]])
- * const read = nnx.toNested(x.matmul(x)).pipe(Effect.provide(Cpu.layer))
+ * const x = nnx.Tensor.array([[1, 2], [3, 4]])
+ * const read = nnx.Tensor.toNested(x.matmul(x)).pipe(Effect.provide(Cpu.layer))
  * console.log(Effect.runSync(read)) // => [ [ 7, 10 ], [ 15, 22 ] ]
  * ```
  *

@@ -18,7 +18,7 @@ import { make } from "./device.ts"
  * import * as nnx from "linum"
  * import * as Cpu from "linum/backend/tfjs-cpu"
  *
- * const mean = nnx.item(nnx.array([1, 2, 6]).mean())
+ * const mean = nnx.Tensor.item(nnx.Tensor.array([1, 2, 6]).mean())
  * console.log(Effect.runSync(Effect.provide(mean, Cpu.layer))) // => 3
  * ```
  *
