@@ -4,6 +4,7 @@
  * A *dtype* is a plain string. A *weak* type is what a bare JavaScript number or boolean has: it takes the dtype of the
  * array that it meets (`x.mul(2)` stays bfloat16). The lattice is the one of JAX's type promotion page, without 64 bits.
  */
+import { DTypeError } from "./errors.ts"
 
 /**
  * The element types. `float64` exists so that backends which have it may offer it; with the default (JAX's x64 off)
@@ -61,6 +62,17 @@ const facts: Readonly<Record<DType, Facts>> = {
 
 /** Is this string a dtype? */
 export const isDType = (u: unknown): u is DType => typeof u === "string" && Object.hasOwn(facts, u)
+
+/** The dtype itself. What is no dtype, from callers without types, is a `DTypeError` that lists them all. */
+export const check = (operation: string, dtype: DType): DType => {
+  if (isDType(dtype)) return dtype
+  throw new DTypeError({
+    operation,
+    expected: `one of ${all.join(", ")}`,
+    found: String(dtype),
+    hint: "dtypes are named in full, by strings"
+  })
+}
 
 /** The short name that Programs print: `f32`, `i32`, `bf16`. */
 export const short = (dtype: DType): string => facts[dtype].short

@@ -28,8 +28,10 @@ export interface ArrayOptions extends CreateOptions {
   readonly shape?: ShapeLike | undefined
 }
 
-const dtypeOf = (options: CreateOptions | DType.DType | undefined): DType.DType | undefined =>
-  typeof options === "string" ? options : options?.dtype
+const dtypeOf = (options: CreateOptions | DType.DType | undefined): DType.DType | undefined => {
+  const dtype = typeof options === "string" ? options : options?.dtype
+  return dtype === undefined ? undefined : DType.check("dtype", dtype)
+}
 
 // --- from values ---
 

@@ -5,6 +5,7 @@
 import * as Equal from "effect/Equal"
 import * as Hash from "effect/Hash"
 import * as Inspectable from "effect/Inspectable"
+import { ConcretizationError, DTypeError } from "./errors.ts"
 import type { Methods } from "./Methods.ts"
 import { diagonal, trace, tril, triu } from "./numpy/diagonals.ts"
 import {
@@ -106,6 +107,7 @@ import {
 } from "./numpy/shaping.ts"
 import { argsort, sort, topK } from "./numpy/sorting.ts"
 import { format } from "./print.ts"
+import * as ShapedArray from "./ShapedArray.ts"
 import { Proto, type Tensor } from "./Tensor.ts"
 
 /** Every method. One that is missing does not compile. */
@@ -441,7 +443,23 @@ const implementation: Methods<Tensor> & ThisType<Tensor> = {
   }
 }
 
-/** What the runtime asks of values: equal only to itself, and legible in consoles. */
+/** The transform in whose trace an array has no value, if there is one. */
+const tracedBy = (self: Tensor): string | undefined => {
+  const seen = new Set<Tensor>()
+  const stack = [self]
+  for (let x = stack.pop(); x !== undefined; x = stack.pop()) {
+    if (seen.has(x)) continue
+    seen.add(x)
+    if (x.source._tag === "Argument") return x.source.scope.transform
+    if (x.source._tag === "Pending") stack.push(...x.source.node.inputs)
+  }
+  return undefined
+}
+
+/**
+ * What the runtime asks of values: equal only to itself, legible in consoles, and no number. Without the last, `x > 0` would be
+ * false for every array.
+ */
 const protocols: object & ThisType<Tensor> = {
   [Equal.symbol](that: unknown) {
     return this === that
@@ -451,6 +469,18 @@ const protocols: object & ThisType<Tensor> = {
   },
   [Inspectable.NodeInspectSymbol]() {
     return format(this)
+  },
+  [Symbol.toPrimitive](hint: string) {
+    if (hint === "string") return format(this)
+    const array = ShapedArray.format(this.aval)
+    const transform = tracedBy(this)
+    if (transform !== undefined) throw new ConcretizationError({ transform, array })
+    throw new DTypeError({
+      operation: "an operator of JavaScript (<, ==, +, ...)",
+      expected: "numbers",
+      found: array,
+      hint: "arrays are lazy: compare with x.gt(y), add with x.add(y), read with item"
+    })
   }
 }
 

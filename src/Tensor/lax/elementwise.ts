@@ -265,7 +265,7 @@ export const convertElementType = (x: Tensor, dtype: DType.DType, weakType = fal
   x.dtype === dtype && x.weakType === weakType
     ? x
     : bind("convert_element_type", { new_dtype: dtype, weak_type: weakType }, [x], [
-      ShapedArray.make(x.shape, dtype, weakType)
+      ShapedArray.make(x.shape, DType.check("convert_element_type", dtype), weakType)
     ])[0]
 
 /** The same bits read as another dtype of the same width. */
