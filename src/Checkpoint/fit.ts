@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
+import { compare as comparePaths } from "../State/Path.ts"
 import type { DType } from "../Tensor/DType.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import { isTensor } from "../Tensor/Tensor.ts"
@@ -143,7 +144,7 @@ export const schemaOf = (target: object): Effect.Effect<Schema.Codec<Layout>, Ch
 
 const options = { errors: "all", onExcessProperty: "error" } as const
 
-/** Everything that does not fit: leaves that are missing, that are too many, of another kind, dtype, shape or structure. */
+/** Everything that does not fit, in the order of paths: leaves that are missing, that are too many, of another kind, dtype, shape or structure. */
 export const misfits = (target: Target, manifest: Manifest): ReadonlyArray<Misfit> => {
   const [given, slots] = [layout(manifest), new Map(target.slots.map((s) => [leafName(s.path), s]))]
   const decoded = Schema.decodeUnknownResult(schemaOfSlots(target.slots), options)(given)
@@ -170,7 +171,7 @@ export const misfits = (target: Target, manifest: Manifest): ReadonlyArray<Misfi
         : describe(leaf.kind, valueLayout(leaf.value))
     }]
   })
-  return [...readOnly, ...found]
+  return [...readOnly, ...found].toSorted((a, b) => comparePaths(a.path, b.path))
 }
 
 /** Why nothing is at a path, if that is because it is shared with another. */
