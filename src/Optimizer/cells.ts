@@ -1,7 +1,7 @@
 /**
  * Variables in synchronous code: read and written where the current fiber is, in a trace or outside.
  */
-import { readCell } from "../Program/Trace.ts"
+import { currentUnsafe, readCell } from "../Program/Trace.ts"
 import { type Any, cellOf, type Variable, writeAll } from "../Ref/Variable.ts"
 import * as lax from "../Tensor/lax/index.ts"
 import type { Tensor } from "../Tensor/Tensor.ts"
@@ -9,10 +9,10 @@ import type { Tensor } from "../Tensor/Tensor.ts"
 /** A Variable of arrays, as one of whatever. */
 export const anyVariable = (self: Variable<string, Tensor>): Any => self as unknown as Any
 
-/** The value of a Variable. It is handed out, so no later step may overwrite its arrays. */
+/** The value of a Variable. Outside of traces its arrays are handed out, so no later step may overwrite them. */
 export const valueOf = (self: Any): unknown => {
   const cell = cellOf(self)
-  cell.shared = true
+  if (currentUnsafe() === undefined) cell.shared = true
   return readCell(cell)
 }
 

@@ -64,6 +64,7 @@ export {
   type Updated
 } from "./GradientTransformation.ts"
 export { type HyperparamsState, injectHyperparams } from "./hyperparams.ts"
+export { lbfgs, type LbfgsOptions, type LbfgsState, scaleByLbfgs } from "./lbfgs.ts"
 export * from "./losses.ts"
 export {
   freeze,

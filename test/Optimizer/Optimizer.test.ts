@@ -84,6 +84,7 @@ const transformations = {
   }),
   clipped: optim.chain(optim.clipByGlobalNorm(0.5), optim.rmsprop(0.01, { momentum: 0.9 })),
   accumulated: optim.multiSteps(optim.adam(0.1), 2),
+  lbfgs: optim.lbfgs(0.5, { memorySize: 3 }),
   injected: optim.injectHyperparams(({ rate }) => optim.lion(rate), { rate: 0.01 }),
   partitioned: optim.partition(
     { kernels: optim.adam(0.1), others: optim.setToZero },

@@ -110,6 +110,38 @@ layer(Cpu.layer)("optim.json", (it) => {
     }
   })
 
+  describe("lbfgs", () => {
+    const rosenbrock = (p: Tensor) =>
+      Effect.sync(() => {
+        const [head, tail] = [p.get(":-1"), p.get("1:")]
+        return tail.sub(head.square()).square().mul(100).add(T.sub(1, head).square()).sum()
+      })
+    interface LbfgsCase {
+      readonly name: string
+      readonly tx: string
+      readonly start: golden.Value
+      readonly steps: ReadonlyArray<Readonly<Record<"value" | "grad" | "params", golden.Value>>>
+    }
+    // With a line search: not offered.
+    for (const c of group<LbfgsCase>("lbfgs").filter((c) => c.tx.includes("None"))) {
+      it.effect(c.name, () =>
+        Effect.gen(function*() {
+          const tx = optim.lbfgs(0.1)
+          let params = golden.tensor(c.start)
+          let state = tx.init(params)
+          for (const [i, expected] of c.steps.entries()) {
+            const g = yield* grad(rosenbrock)(params)
+            const step = tx.update(g, state, params)
+            params = optim.applyUpdates(params, step.updates)
+            state = step.state
+            yield* compute(...leaves(state), params)
+            yield* assertTensor(g, expected.grad, `gradient ${i}`)
+            yield* assertTensor(params, expected.params, `params ${i}`)
+          }
+        }))
+    }
+  })
+
   describe("schedules", () => {
     for (
       const c of group<{ readonly name: string; readonly schedule: string; readonly values: golden.Value }>("schedule")
