@@ -15,6 +15,7 @@ import * as PathModule from "../State/Path.ts"
 import * as State from "../State/State.ts"
 import { bareDef, type LeafDef } from "../State/Table.ts"
 import { isTensor } from "../Tensor/Tensor.ts"
+import * as Tree from "../Tensor/Tree.ts"
 import { type CheckpointError, failure } from "./errors.ts"
 import { type Alias, type Key, toStatePath, type TypedPath } from "./Manifest.ts"
 
@@ -27,6 +28,8 @@ export interface Slot {
   readonly value: unknown
   /** Is the leaf written where it is? If not, what holds it is made anew. */
   readonly inPlace: boolean
+  /** Is it a live Variable? */
+  readonly variable: boolean
   /** False for Variables that are read-only. */
   readonly mutable: boolean
 }
@@ -112,7 +115,15 @@ const visitVariable = (w: Walk, variable: Variable, path: TypedPath): void => {
   if (repeated(w, variable, path)) return
   const { kind, metadata, mutable } = cellOf(variable)
   const def = { kind, metadata, bare: false }
-  w.slots.push({ path, at: toStatePath(path), def, value: w.values.get(variable), inPlace: true, mutable })
+  w.slots.push({
+    path,
+    at: toStatePath(path),
+    def,
+    value: w.values.get(variable),
+    inPlace: true,
+    variable: true,
+    mutable
+  })
 }
 
 const visitState = (w: Walk, state: State.Any, path: TypedPath, owned: boolean): void => {
@@ -120,6 +131,8 @@ const visitState = (w: Walk, state: State.Any, path: TypedPath, owned: boolean):
   table.paths.forEach((below, i) => {
     const [at, value] = [[...path, ...below], values[i]]
     if (isVariable(value)) visitVariable(w, value, at)
+    // In a field of a Module it may be anything, such as the mark of a masked parameter.
+    else if (owned && table.defs[i].bare) visit(w, value, at, owned)
     else slot(w, at, table.defs[i], value, owned)
   })
 }
@@ -132,7 +145,7 @@ const slot = (
   inPlace: boolean,
   at = toStatePath(path)
 ): void => {
-  w.slots.push({ path, at, def, value, inPlace, mutable: true })
+  w.slots.push({ path, at, def, value, inPlace, variable: false, mutable: true })
 }
 
 /** What is no array belongs to the code of a Module; anywhere else it would be lost silently. */
@@ -159,12 +172,25 @@ export const keyOf = (path: TypedPath): string => PathModule.toKey(toStatePath(p
  */
 export const withValues = (file: string, target: Target, values: Values): Effect.Effect<unknown, CheckpointError> =>
   Effect.suspend(() => {
-    const written = target.slots.filter((s) => s.inPlace && values.has(keyOf(s.path)))
+    const written = target.slots.flatMap((s) => s.inPlace ? updates(s, values) : [])
     const rebuilt = Effect.sync(() => rebuild(target.root, [], values))
     if (written.length === 0) return rebuilt
-    const state = State.fromEntries(written.map((s) => [s.at, values.get(keyOf(s.path))] as const))
+    const state = State.fromEntries(written)
     return Effect.andThen(Effect.mapError(update(target.root, state), (error) => refused(file, error)), rebuilt)
   })
+
+/** What to write for a slot: the value of a Variable; of a snapshot in a field, the arrays one by one, as the GraphDef has them. */
+const updates = ({ at, path, variable }: Slot, values: Values): ReadonlyArray<readonly [Path, unknown]> => {
+  const key = keyOf(path)
+  if (!values.has(key)) return []
+  const value = values.get(key)
+  if (variable) return [[at, value]]
+  const arrays: Array<readonly [Path, unknown]> = []
+  Tree.mapWithPath(value, (x, below) => {
+    arrays.push([[...at, ...below], x])
+  })
+  return arrays
+}
 
 const refused = (file: string, error: Effect.Error<ReturnType<typeof update>>): CheckpointError =>
   error instanceof StructureError

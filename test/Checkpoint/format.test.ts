@@ -163,6 +163,27 @@ describe("round trips", () => {
       ])
     }).pipe(Effect.provide(Cpu.layer)))
 
+  it.effect("States and snapshots in fields of Modules are written in place", () =>
+    Effect.gen(function*() {
+      const make = (x: number) =>
+        new Node({
+          state: State.fromEntries([
+            [["a"], State.variableState("Param", T.full([2], x))],
+            [["b"], nnx.Param.makeUnsafe(T.full([2], x))],
+            [["c"], T.full([1], x)],
+            [["d"], State.variableState("Param", { n: 3, y: [T.full([1], x)] })],
+            [["masked"], new Date(0)],
+            [["none"], 4]
+          ]),
+          snapshot: State.variableState("Param", T.full([3], x))
+        })
+      const target = make(0)
+      const bytes = yield* Checkpoint.encode(make(2))
+      yield* Checkpoint.decodeInto(bytes, target)
+      assert.deepStrictEqual(yield* Checkpoint.encode(target), bytes)
+      assert.deepStrictEqual(yield* Checkpoint.encode(make(2)), bytes)
+    }).pipe(Effect.provide(Cpu.layer)))
+
   it.effect("an abstract model is filled", () =>
     Effect.gen(function*() {
       const make = Effect.sync(() => new Node({ w: nnx.Param.makeUnsafe(T.full([2], 3)), b: T.full([1], 4) }))
