@@ -78,7 +78,7 @@ export const decodeInto = <A extends object>(
   target: A,
   options: format.RestoreOptions = {}
 ): Effect.Effect<A, CheckpointError> =>
-  Effect.flatMap(format.open(sourceOf(bytes)), (opened) => format.restore(opened, target, options)) as Effect.Effect<
-    A,
-    CheckpointError
-  >
+  Effect.flatMap(format.open(sourceOf(bytes)), (opened) => format.restore(opened, target, options)).pipe(
+    // The structure that goes in comes out.
+    Effect.map((restored) => restored as A)
+  )

@@ -54,7 +54,7 @@ export const save = (
   Effect.gen(function*() {
     const draft = yield* format.draft(path, target, options)
     yield* replace(path, (temporary) => Effect.scoped(writeTo(path, temporary, draft)))
-  })
+  }).pipe(Effect.withSpan("Checkpoint.save", { attributes: { path } }))
 
 /** Writes a file under a temporary name beside it, and renames it. */
 const replace = <E, R>(
@@ -148,12 +148,11 @@ export const restore = <A extends object>(
   target: A,
   options: format.RestoreOptions = {}
 ): Effect.Effect<A, CheckpointError, FileSystem.FileSystem> =>
-  Effect.scoped(
-    Effect.flatMap(open(path), (opened) => format.restore(opened, target, options)) as Effect.Effect<
-      A,
-      CheckpointError,
-      FileSystem.FileSystem | Scope.Scope
-    >
+  Effect.flatMap(open(path), (opened) => format.restore(opened, target, options)).pipe(
+    // The structure that goes in comes out.
+    Effect.map((restored) => restored as A),
+    Effect.scoped,
+    Effect.withSpan("Checkpoint.restore", { attributes: { path } })
   )
 
 /**
