@@ -61,6 +61,7 @@ const learn = Effect.fnUntraced(function*(
   { checkpointEvery, output }: Options
 ) {
   const lastStep = stepsOf(digits, settings)
+  const perEpoch = lastStep / settings.epochs
   const save = Effect.flatMap(
     training.step,
     (step) => Checkpoint.saveStep(output, step, training, { metadata: settings, keepLast: 2 })
@@ -70,7 +71,7 @@ const learn = Effect.fnUntraced(function*(
     const { show } = yield* progress.make({ ...settings, firstStep: yield* training.step, lastStep })
     yield* train(training, digits, settings).pipe(
       Stream.tap((step) => step % checkpointEvery === 0 ? save : Effect.void),
-      Stream.filter((step) => step % 10 === 0 || step === lastStep),
+      Stream.filter((step) => step % 10 === 0 || step % perEpoch === 0),
       Stream.runForEach((step) => Effect.flatMap(training.progress, (now) => show({ step, ...now })))
     )
   })

@@ -36,15 +36,12 @@ export class Training extends nnx.Module("Training")<{
     return Effect.flatMap(Ref.get(this.optimizer.step), nnx.Tensor.item)
   }
 
-  /** Loss and accuracy of the steps since this was asked last. */
+  /** Mean loss and accuracy since the epoch began. */
   get progress() {
-    const { metrics } = this
-    return Effect.gen(function*() {
-      const { accuracy, loss } = yield* metrics.compute
-      yield* nnx.Tensor.compute(accuracy, loss)
-      yield* metrics.reset
-      return { loss: yield* nnx.Tensor.item(loss), accuracy: yield* nnx.Tensor.item(accuracy) }
-    })
+    return Effect.flatMap(
+      this.metrics.compute,
+      ({ accuracy, loss }) => Effect.all({ accuracy: nnx.Tensor.item(accuracy), loss: nnx.Tensor.item(loss) })
+    )
   }
 }
 
@@ -67,16 +64,20 @@ const learn = nnx.jit(
  * can be interrupted.
  */
 export const train = (training: Training, digits: Digits, settings: Settings) =>
-  Stream.unwrap(Effect.map(training.step, (done) =>
-    shuffled(digits, { ...settings, skip: done }).pipe(
-      Stream.mapEffect((batch, i) =>
-        learn(training, batch).pipe(
-          Effect.as(done + i + 1),
-          // Steps are synchronous on the CPU: let signals and the screen have a turn.
-          Effect.tap(Effect.yieldNow)
-        )
-      )
-    )))
+  Stream.unwrap(Effect.gen(function*() {
+    const done = yield* training.step
+    const perEpoch = batchesPerEpoch(digits, settings.batchSize)
+    return shuffled(digits, { ...settings, skip: done }).pipe(
+      Stream.mapEffect(Effect.fnUntraced(function*(batch, i) {
+        const step = done + i
+        if (step % perEpoch === 0) yield* training.metrics.reset
+        yield* learn(training, batch)
+        // Steps are synchronous on the CPU: let signals and the screen have their turn.
+        yield* Effect.yieldNow
+        return step + 1
+      }))
+    )
+  }))
 
 /** The model's answers to some digits, in order. */
 export const answers = (model: Classifier, digits: Digits) =>
