@@ -21,7 +21,7 @@ import * as Tree from "../Tensor/Tree.ts"
 import { attempt, throwing, type TransformError } from "./attempt.ts"
 import { checkFloats, checkScalar, forward, ones, reverse } from "./derivatives.ts"
 import { type Call, call, type SplitArguments, splitArguments } from "./lift.ts"
-import type { Check, Traceable } from "./types.ts"
+import type { Traceable, Traced } from "./types.ts"
 
 /** With respect to what a function is differentiated. */
 export interface GradOptions<N extends number | ReadonlyArray<number> = 0, F = typeof Param> {
@@ -195,7 +195,7 @@ export const grad = <
   const N extends number | ReadonlyArray<number> = 0,
   const F extends Filter.Filter = typeof Param
 >(
-  f: Traceable<Args, Tensor, E, R> & Check<NoInfer<R>>,
+  f: Traced<Args, Tensor, E, R>,
   options: GradOptions<N, F> = {}
 ): Grad<Args, E, R, N, F> =>
 (...args) =>
@@ -217,7 +217,7 @@ export const valueAndGrad = <
   const N extends number | ReadonlyArray<number> = 0,
   const F extends Filter.Filter = typeof Param
 >(
-  f: Traceable<Args, Tensor, E, R> & Check<NoInfer<R>>,
+  f: Traced<Args, Tensor, E, R>,
   options: GradOptions<N, F> = {}
 ) =>
 (...args: Args): Effect.Effect<readonly [Tensor, Gradients<Args, N, F>], E | TransformError, R> =>
@@ -240,7 +240,7 @@ export const gradWithAux = <
   const N extends number | ReadonlyArray<number> = 0,
   const F extends Filter.Filter = typeof Param
 >(
-  f: Traceable<Args, readonly [Tensor, Aux], E, R> & Check<NoInfer<R>>,
+  f: Traced<Args, readonly [Tensor, Aux], E, R>,
   options: GradOptions<N, F> = {}
 ) =>
 (...args: Args): Effect.Effect<readonly [Gradients<Args, N, F>, Aux], E | TransformError, R> =>
@@ -270,7 +270,7 @@ export const valueAndGradWithAux = <
   const N extends number | ReadonlyArray<number> = 0,
   const F extends Filter.Filter = typeof Param
 >(
-  f: Traceable<Args, readonly [Tensor, Aux], E, R> & Check<NoInfer<R>>,
+  f: Traced<Args, readonly [Tensor, Aux], E, R>,
   options: GradOptions<N, F> = {}
 ) =>
 (...args: Args): Effect.Effect<readonly [readonly [Tensor, Aux], Gradients<Args, N, F>], E | TransformError, R> =>
@@ -358,7 +358,7 @@ const checkPureResult = (transform: string, c: Call): void => {
  * @since 0.1.0
  */
 export const vjp = <Args extends ReadonlyArray<unknown>, A, E, R>(
-  f: Traceable<Args, A, E, R> & Check<NoInfer<R>>,
+  f: Traced<Args, A, E, R>,
   ...args: Args
 ): Effect.Effect<
   readonly [value: A, pullback: (cotangent: A) => Effect.Effect<Args, TransformError>],
@@ -387,7 +387,7 @@ export const vjp = <Args extends ReadonlyArray<unknown>, A, E, R>(
  * @since 0.1.0
  */
 export const jvp = <Args extends ReadonlyArray<unknown>, A, E, R>(
-  f: Traceable<Args, A, E, R> & Check<NoInfer<R>>,
+  f: Traced<Args, A, E, R>,
   primals: Args,
   tangents: Args
 ): Effect.Effect<readonly [value: A, tangent: A], E | TransformError, R> =>
@@ -410,7 +410,7 @@ export const jvp = <Args extends ReadonlyArray<unknown>, A, E, R>(
  * @since 0.1.0
  */
 export const linearize = <Args extends ReadonlyArray<unknown>, A, E, R>(
-  f: Traceable<Args, A, E, R> & Check<NoInfer<R>>,
+  f: Traced<Args, A, E, R>,
   ...args: Args
 ): Effect.Effect<
   readonly [value: A, pushforward: (...tangents: Args) => Effect.Effect<A, TransformError>],

@@ -122,7 +122,7 @@ const conflicting = (
         return (operation) =>
           new AliasError({
             operation,
-            what: `Inconsistent aliasing: a ${leaf.variable.kind} with the axes ${axes.map(String).join(", ")}`,
+            what: `${leaf.variable.kind} (Inconsistent aliasing: axes ${axes.map(String).join(", ")})`,
             paths: places,
             hint: "give all places of one object the same axis"
           })

@@ -21,7 +21,7 @@ import * as Tree from "../Tensor/Tree.ts"
 import { throwing, type TransformError } from "./attempt.ts"
 import { type Call, call, conclude, emitter, resultCount, splitArguments } from "./lift.ts"
 import { inputOffsets } from "./loopState.ts"
-import type { Check, Traceable } from "./types.ts"
+import type { Traceable, Traced } from "./types.ts"
 
 /** State that branches read or write through their closures, joined: each cell once. */
 interface Joined {
@@ -299,8 +299,8 @@ const branch = <Args extends ReadonlyArray<unknown>, A, E, R>(
  */
 export const cond = <Args extends ReadonlyArray<unknown>, A, E, R, E2, R2>(
   predicate: TensorLike,
-  onTrue: Traceable<Args, A, E, R> & Check<NoInfer<R>>,
-  onFalse: Traceable<Args, A, E2, R2> & Check<NoInfer<R2>>,
+  onTrue: Traced<Args, A, E, R>,
+  onFalse: Traced<Args, A, E2, R2>,
   ...operands: Args
 ): Effect.Effect<A, E | E2 | TransformError, R | R2> => {
   const branches: ReadonlyArray<Traceable<Args, A, E | E2, R | R2>> = [onFalse, onTrue]
@@ -323,7 +323,7 @@ export const cond = <Args extends ReadonlyArray<unknown>, A, E, R, E2, R2>(
  */
 export const switchCase = <Args extends ReadonlyArray<unknown>, A, E, R>(
   index: TensorLike,
-  branches: ReadonlyArray<Traceable<Args, A, E, R> & Check<NoInfer<R>>>,
+  branches: ReadonlyArray<Traced<Args, A, E, R>>,
   ...operands: Args
 ): Effect.Effect<A, E | TransformError, R> =>
   branch<Args, A, E, R>("switch", () => liftTensor(index), branches, operands)

@@ -18,7 +18,7 @@ import { isTensor, type Tensor } from "../Tensor/Tensor.ts"
 import * as Tree from "../Tensor/Tree.ts"
 import { throwing, type TransformError } from "./attempt.ts"
 import { type Call, call, conclude, emitter, operands, splitArguments } from "./lift.ts"
-import type { Check, Traceable } from "./types.ts"
+import type { Traced } from "./types.ts"
 
 const impure = (transform: string, reason: string): TraceError =>
   new TraceError({
@@ -97,7 +97,7 @@ export interface VjpRules<Args extends ReadonlyArray<unknown>, A, Res, E, R> {
  * @since 0.1.0
  */
 export const customVjp = <Args extends ReadonlyArray<unknown>, A, E, R, Res>(
-  f: Traceable<Args, A, E, R> & Check<NoInfer<R>>,
+  f: Traced<Args, A, E, R>,
   rules: VjpRules<Args, A, Res, E, R>
 ) =>
 (...args: Args): Effect.Effect<A, E | TransformError, R> =>
@@ -183,7 +183,7 @@ const bindCustomVjp = (
  * @since 0.1.0
  */
 export const customJvp = <Args extends ReadonlyArray<unknown>, A, E, R>(
-  f: Traceable<Args, A, E, R> & Check<NoInfer<R>>,
+  f: Traced<Args, A, E, R>,
   rule: (primals: Args, tangents: Args) => Effect.Effect<readonly [A, A], E, R>
 ) =>
 (...args: Args): Effect.Effect<A, E | TransformError, R> =>

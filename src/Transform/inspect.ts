@@ -12,7 +12,7 @@ import { argument, traceScope } from "../Tensor/Tensor.ts"
 import * as Tree from "../Tensor/Tree.ts"
 import { attempt, type TransformError } from "./attempt.ts"
 import { call, splitArguments } from "./lift.ts"
-import type { Check, Traceable } from "./types.ts"
+import type { Traced } from "./types.ts"
 
 /**
  * The result of a function with the right structure, shapes and dtypes, but no elements: nothing is computed, and nothing is written.
@@ -33,7 +33,7 @@ import type { Check, Traceable } from "./types.ts"
  * @since 0.1.0
  */
 export const evalShape = <Args extends ReadonlyArray<unknown>, A, E, R>(
-  f: Traceable<Args, A, E, R> & Check<NoInfer<R>>
+  f: Traced<Args, A, E, R>
 ) =>
 (...args: Args): Effect.Effect<A, E | TransformError, R> =>
   Effect.gen(function*() {
@@ -83,7 +83,7 @@ const Shown = {
  * @since 0.1.0
  */
 export const makeProgram = <Args extends ReadonlyArray<unknown>, A, E, R>(
-  f: Traceable<Args, A, E, R> & Check<NoInfer<R>>
+  f: Traced<Args, A, E, R>
 ) =>
 (...args: Args): Effect.Effect<ShownProgram, E | TransformError, R> =>
   Effect.gen(function*() {

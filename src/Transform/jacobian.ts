@@ -12,7 +12,7 @@ import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import { isTensor, type Tensor } from "../Tensor/Tensor.ts"
 import type { TransformError } from "./attempt.ts"
 import { jvp, vjp } from "./autodiff.ts"
-import type { Check, Traceable } from "./types.ts"
+import type { Traceable, Traced } from "./types.ts"
 import { vmap } from "./vmap.ts"
 
 /** Options of the Jacobians. */
@@ -72,7 +72,7 @@ const along = <Args extends ReadonlyArray<unknown>, E, R>(
  * @since 0.1.0
  */
 export const jacfwd = <Args extends ReadonlyArray<unknown>, E, R>(
-  f: Traceable<Args, Tensor, E, R> & Check<NoInfer<R>>,
+  f: Traced<Args, Tensor, E, R>,
   options: JacobianOptions = {}
 ) =>
 (...args: Args): Effect.Effect<Tensor, E | TransformError, R> =>
@@ -81,8 +81,8 @@ export const jacfwd = <Args extends ReadonlyArray<unknown>, E, R>(
     const x = yield* argument("jacfwd", args, argnum)
     const g: Traceable<[Tensor], Tensor, E, R> = along<Args, E, R>(f, args, argnum)
     const push: Traceable<[Tensor], Tensor, E | TransformError, R> = (t) =>
-      Effect.map(jvp(g as typeof g & Check<R>, [x], [t]), ([, tangent]) => tangent)
-    const columns = yield* vmap(push as typeof push & Check<R>, { outAxes: -1 })(basis(x))
+      Effect.map(jvp(g as Traced<[Tensor], Tensor, E, R>, [x], [t]), ([, tangent]) => tangent)
+    const columns = yield* vmap(push as Traced<[Tensor], Tensor, E | TransformError, R>, { outAxes: -1 })(basis(x))
     return Lax.reshape(columns, [...columns.shape.slice(0, -1), ...x.shape])
   })
 
@@ -93,7 +93,7 @@ export const jacfwd = <Args extends ReadonlyArray<unknown>, E, R>(
  * @since 0.1.0
  */
 export const jacrev = <Args extends ReadonlyArray<unknown>, E, R>(
-  f: Traceable<Args, Tensor, E, R> & Check<NoInfer<R>>,
+  f: Traced<Args, Tensor, E, R>,
   options: JacobianOptions = {}
 ) =>
 (...args: Args): Effect.Effect<Tensor, E | TransformError, R> =>
@@ -101,7 +101,7 @@ export const jacrev = <Args extends ReadonlyArray<unknown>, E, R>(
     const argnum = options.argnum ?? 0
     const x = yield* argument("jacrev", args, argnum)
     const g: Traceable<[Tensor], Tensor, E, R> = along<Args, E, R>(f, args, argnum)
-    const [y, back] = yield* vjp(g as typeof g & Check<R>, x)
+    const [y, back] = yield* vjp(g as Traced<[Tensor], Tensor, E, R>, x)
     const pull: Traceable<[Tensor], Tensor, TransformError, never> = (ct) => Effect.map(back(ct), ([grad]) => grad)
     const rows = yield* vmap(pull)(basis(y))
     return Lax.reshape(rows, [...y.shape, ...x.shape])
@@ -125,9 +125,9 @@ export const jacrev = <Args extends ReadonlyArray<unknown>, E, R>(
  * @since 0.1.0
  */
 export const hessian = <Args extends ReadonlyArray<unknown>, E, R>(
-  f: Traceable<Args, Tensor, E, R> & Check<NoInfer<R>>,
+  f: Traced<Args, Tensor, E, R>,
   options: JacobianOptions = {}
 ): (...args: Args) => Effect.Effect<Tensor, E | TransformError, R> => {
   const gradient: Traceable<Args, Tensor, E | TransformError, R> = jacrev<Args, E, R>(f, options)
-  return jacfwd<Args, E | TransformError, R>(gradient as typeof gradient & Check<R>, options)
+  return jacfwd<Args, E | TransformError, R>(gradient as Traced<Args, Tensor, E | TransformError, R>, options)
 }

@@ -37,7 +37,7 @@ import {
   type SplitArguments,
   splitLeaves
 } from "./lift.ts"
-import type { Check, Traceable } from "./types.ts"
+import type { Traceable, Traced } from "./types.ts"
 
 /** A compiled function. */
 export interface Jitted<Args extends ReadonlyArray<unknown>, A, E> {
@@ -92,7 +92,7 @@ interface Entry {
  * @since 0.1.0
  */
 export const jit = <Args extends ReadonlyArray<unknown>, A, E, R>(
-  f: Traceable<Args, A, E, R> & Check<NoInfer<R>>,
+  f: Traced<Args, A, E, R>,
   options: JitOptions = {}
 ): Jitted<Args, A, E> => {
   const compiled = new Compiled<Args, A, E, R>(f, options.name ?? (f.name || "anonymous"))

@@ -7,7 +7,7 @@ import * as control from "../Program/control.ts"
 import { CurrentTrace } from "../Program/Trace.ts"
 import { throwing, type TransformError } from "./attempt.ts"
 import { call, conclude, emitter, operands, splitArguments } from "./lift.ts"
-import type { Check, Traceable } from "./types.ts"
+import type { Traced } from "./types.ts"
 
 /** Options of `remat`. */
 export interface RematOptions {
@@ -25,7 +25,7 @@ export interface RematOptions {
  * @since 0.1.0
  */
 export const remat = <Args extends ReadonlyArray<unknown>, A, E, R>(
-  f: Traceable<Args, A, E, R> & Check<NoInfer<R>>,
+  f: Traced<Args, A, E, R>,
   options: RematOptions = {}
 ) =>
 (...args: Args): Effect.Effect<A, E | TransformError, R> =>

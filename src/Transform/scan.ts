@@ -18,7 +18,7 @@ import { throwing, type TransformError } from "./attempt.ts"
 import { argumentAxes, type Axis, axisOf, type AxisSpec, canonical, Carry, commonSize, isCarry } from "./axes.ts"
 import { type Call, call, conclude, emitter, layout, operands, slotsOf, splitArguments } from "./lift.ts"
 import { checkCarryObjects, checkStable, type Handed, handedCarry, handedState, handedVariables } from "./loopState.ts"
-import type { Check, Traceable } from "./types.ts"
+import type { Traceable, Traced } from "./types.ts"
 
 /** Options of `scan`. */
 export interface ScanOptions {
@@ -154,7 +154,7 @@ const outputsOf = (
  * @since 0.1.0
  */
 export const scan = <Args extends ReadonlyArray<unknown>, A, E, R>(
-  f: Traceable<Args, A, E, R> & Check<NoInfer<R>>,
+  f: Traced<Args, A, E, R>,
   options: ScanOptions = {}
 ) =>
 (...args: Args): Effect.Effect<A, E | TransformError, R> =>

@@ -18,6 +18,14 @@ export interface ServiceInsideTrace<out Service> {
   readonly service: Service
 }
 
-/** Rejects functions that need other services. */
+/** Rejects other services. */
 export type Check<R> = [Exclude<R, TracedServices>] extends [never] ? unknown
   : ServiceInsideTrace<Exclude<R, TracedServices>>
+
+/**
+ * A `Traceable` that needs no other services. The check stands at the result, since it would keep the compiler from knowing the parameters of a
+ * function that is written in place.
+ */
+export type Traced<Args extends ReadonlyArray<unknown>, A, E, R> = (
+  ...args: Args
+) => Effect.Effect<A, E, R> & Check<R>

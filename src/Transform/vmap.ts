@@ -14,7 +14,7 @@ import { literal, type Tensor } from "../Tensor/Tensor.ts"
 import { throwing, type TransformError } from "./attempt.ts"
 import { argumentAxes, type Axis, axisOf, type AxisSpec, canonical, commonSize } from "./axes.ts"
 import { type Call, call, conclude, emitter, layout, operands, slotsOf, splitArguments } from "./lift.ts"
-import type { Check, Traceable } from "./types.ts"
+import type { Traced } from "./types.ts"
 
 /** Options of `vmap`. */
 export interface VmapOptions {
@@ -87,28 +87,36 @@ const place = (x: Tensor, from: number | null, to: Axis, size: number, path: str
  * @since 0.1.0
  */
 export const vmap = <Args extends ReadonlyArray<unknown>, A, E, R>(
-  f: Traceable<Args, A, E, R> & Check<NoInfer<R>>,
+  f: Traced<Args, A, E, R>,
   options: VmapOptions = {}
 ) =>
 (...args: Args): Effect.Effect<A, E | TransformError, R> =>
   throwing(Effect.gen(function*() {
     const parent = yield* CurrentTrace
+    // null is a spec too.
+    const { axisName, axisSize, inAxes, outAxes } = {
+      inAxes: 0,
+      outAxes: 0,
+      axisName: undefined,
+      axisSize: undefined,
+      ...options
+    }
     const split = splitArguments(args, parent)
-    const leafAxes = yield* argumentAxes("vmap", options.inAxes ?? 0, split, args)
+    const leafAxes = yield* argumentAxes("vmap", inAxes, split, args)
     const slots = slotsOf(split).map(({ leaf, path, x }) => {
       const axis = leafAxes[leaf]
       if (axis === "carry") throw noCarry()
       return { axis: axis === null ? null : canonical("vmap", axis, x, path), path, x }
     })
     const mapped = slots.flatMap((s) => s.axis === null ? [] : [{ size: s.x.shape[s.axis], path: s.path }])
-    const size = commonSize("vmap", mapped, options.axisSize)
+    const size = commonSize("vmap", mapped, axisSize)
     const c = yield* call<Args, A, E, R>(f, split, parent, {
       transform: `vmap(${f.name || "anonymous"})`,
       aval: (slot, outer) => {
         const { axis } = slots[slot]
         return axis === null ? outer : ShapedArray.withShape(outer, outer.shape.filter((_, i) => i !== axis))
       },
-      inspect: (inner, out) => checkReturned(inner, out, leafAxes, options.outAxes ?? 0)
+      inspect: (inner, out) => checkReturned(inner, out, leafAxes, outAxes)
     })
     const kept = emitter(parent)
     const at = layout(c).argumentsAt
@@ -117,10 +125,10 @@ export const vmap = <Args extends ReadonlyArray<unknown>, A, E, R>(
       c.discharged.program,
       inputs,
       inputs.map((_, i) => i < at ? null : slots[i - at].axis),
-      { size, name: options.axisName },
+      { size, name: axisName },
       kept.emit
     )
-    const wanted = outputAxes(c, leafAxes, options.outAxes ?? 0)
+    const wanted = outputAxes(c, leafAxes, outAxes)
     const outputs = wanted.map(({ axis, path }, i) => place(batched.outputs[i], batched.axes[i], axis, size, path))
     const state = closureState(c, batched.outputs.slice(wanted.length), batched.axes.slice(wanted.length))
     return (yield* conclude(c, [...outputs, ...state], kept)) as A
@@ -142,9 +150,7 @@ const checkReturned = (
     if (axis === axes[argument]) continue
     throw new AliasError({
       operation: "vmap",
-      what: `Inconsistent aliasing: a ${leaf.variable.kind} with the axes ${String(axes[argument])} and ${
-        String(axis)
-      }`,
+      what: `${leaf.variable.kind} (Inconsistent aliasing: axes ${String(axes[argument])}, ${String(axis)})`,
       paths: [["inAxes", ...outerSplit(inner).leaves[argument].path], ["outAxes", ...path]],
       hint: "a Variable that comes back has the axis that it went in with: give outAxes for it"
     })

@@ -15,7 +15,7 @@ import { Carry } from "./axes.ts"
 import { type Call, call, conclude, emitter, layout, operands, splitArguments } from "./lift.ts"
 import { checkCarryObjects, checkStable, type Handed, handedCarry, handedState, handedVariables } from "./loopState.ts"
 import { scan } from "./scan.ts"
-import type { Check, Traceable } from "./types.ts"
+import type { Traceable, Traced } from "./types.ts"
 
 /** The condition is one bool, and changes nothing. */
 const checkCondition = (c: Call): void => {
@@ -67,8 +67,8 @@ const checkCondition = (c: Call): void => {
  * @since 0.1.0
  */
 export const whileLoop = <A, E, R, E2, R2>(
-  condition: Traceable<[A], Tensor, E, R> & Check<NoInfer<R>>,
-  body: Traceable<[A], A, E2, R2> & Check<NoInfer<R2>>,
+  condition: Traced<[A], Tensor, E, R>,
+  body: Traced<[A], A, E2, R2>,
   init: A
 ): Effect.Effect<A, E | E2 | TransformError, R | R2> =>
   throwing(Effect.gen(function*() {
@@ -186,7 +186,7 @@ const correspondence = (a: Call, b: Call) => {
 export const foriLoop = <A, E, R>(
   lower: number | Tensor,
   upper: number | Tensor,
-  body: Traceable<[Tensor, A], A, E, R> & Check<NoInfer<R>>,
+  body: Traced<[Tensor, A], A, E, R>,
   init: A
 ): Effect.Effect<A, E | TransformError, R> => {
   const f: Traceable<[Tensor, A], A, E, R> = body
@@ -194,7 +194,7 @@ export const foriLoop = <A, E, R>(
     const length = Math.max(0, upper - lower)
     const indices = Lax.add(Lax.iota("int32", [length], 0), Lax.broadcastTo(literal(lower, "int32"), [length]))
     const step: Traceable<[A, Tensor], A, E, R> = (value, i) => f(i, value)
-    return scan(step as typeof step & Check<R>, { inAxes: [Carry, 0], outAxes: Carry, length })(init, indices)
+    return scan(step as Traced<[A, Tensor], A, E, R>, { inAxes: [Carry, 0], outAxes: Carry, length })(init, indices)
   }
   const bound = (n: number | Tensor): Tensor => isTensor(n) ? Lax.convertElementType(n, "int32") : literal(n, "int32")
   const end = bound(upper)
@@ -202,7 +202,11 @@ export const foriLoop = <A, E, R>(
   const next: Traceable<[readonly [Tensor, A]], readonly [Tensor, A], E, R> = ([i, value]) =>
     Effect.map(f(i, value), (result) => [Lax.add(i, literal(1, "int32")), result] as const)
   return Effect.map(
-    whileLoop(condition, next as typeof next & Check<R>, [bound(lower), init] as const),
+    whileLoop(
+      condition,
+      next as Traced<[readonly [Tensor, A]], readonly [Tensor, A], E, R>,
+      [bound(lower), init] as const
+    ),
     ([, value]) => value
   )
 }
