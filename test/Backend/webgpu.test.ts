@@ -1,6 +1,7 @@
 // The WebGPU backend in Node, Dawn on a software adapter, computes what the reference and JAX compute.
 import { layer } from "../../src/Backend/Tfjs/WebGpu/index.ts"
 import { sharedLayer } from "../support/sharedLayer.ts"
+import { randomSuite } from "../Tensor/random.suite.ts"
 import { edgeSuite } from "./edges.suite.ts"
 import { executorSuite } from "./executor.suite.ts"
 import { goldenSuite } from "./golden.suite.ts"
@@ -11,3 +12,4 @@ kernelSuite("tfjs-webgpu", shared)
 edgeSuite("tfjs-webgpu", shared)
 goldenSuite("tfjs-webgpu", shared)
 executorSuite("tfjs-webgpu", shared)
+randomSuite("tfjs-webgpu", shared)

@@ -368,6 +368,17 @@ fn product_(a: f32, b: f32) -> vec2f {
   return vec2f(p, ((ah * bh - p) + ah * bl + al * bh) + al * bl);
 }
 
+// a · b + c, rounded once (nearly always: the sum of the three parts is rounded twice). WGSL's own fma need not be fused.
+fn fma_(a: f32, b: f32, c: f32) -> f32 {
+  let p = product_(a, b);
+  let s = p.x + c;
+  let t = s - p.x;
+  return s + (((p.x - (s - t)) + (c - t)) + p.y);
+}
+
+// 1, which compilers do not know: they take (1 + x) - 1 for x where both are constants.
+fn one_() -> f32 { return bitcast<f32>(0x3f800000u | (arrayLength(&y0) >> 31u)); }
+
 // log2 of a positive finite number as a sum of two floats, to about 2^-35.
 fn log2pair_(x: f32) -> vec2f {
   var b = bitcast<u32>(x);
@@ -382,11 +393,12 @@ fn log2pair_(x: f32) -> vec2f {
   var m = bitcast<f32>((b & 0x7fffffu) | 0x3f800000u);
   if (m > 1.41421356) { m = m * 0.5; e += 1; }
   // log m = 2 atanh s, s = (m - 1)/(m + 1), the quotient corrected by its remainder.
-  let f = m - 1.0;
-  let g = m + 1.0;
+  let one = one_();
+  let f = m - one;
+  let g = m + one;
   let s = f / g;
   let sg = product_(s, g);
-  let rest = ((f - sg.x) - sg.y - s * select((m - g) + 1.0, (1.0 - g) + m, m < 1.0)) / g;
+  let rest = ((f - sg.x) - sg.y - s * select((m - g) + one, (one - g) + m, m < one)) / g;
   let w = s * s;
   let tail = s * w * (0.666666666 + w * (0.4 + w * (0.285714285 + w * (0.222222222 + w * 0.18181818))));
   let high = product_(2.0 * s, 1.44269502);
@@ -394,6 +406,17 @@ fn log2pair_(x: f32) -> vec2f {
   let n = f32(e);
   let sum = n + high.x;
   return vec2f(sum, (high.x - (sum - n)) + low);
+}
+
+// log(1 + x) of -1 < x, nearly always rounded as it should be.
+fn log1prounded_(x: f32) -> f32 {
+  let one = one_();
+  let u = one + x;
+  // What the sum lost; where 1 is not the larger term, nothing that matters.
+  let lost = select(0.0, x - (u - one), abs_(x) < one);
+  let l = log2pair_(u);
+  let p = product_(l.x, 0.69314718246459961);
+  return p.x + (p.y + l.y * 0.69314718 - l.x * 1.904654323e-9 + lost / u);
 }
 
 // C's pow, for finite arguments with x > 0.
