@@ -299,8 +299,8 @@ const branch = <Args extends ReadonlyArray<unknown>, A, E, R>(
  */
 export const cond = <Args extends ReadonlyArray<unknown>, A, E, R, E2, R2>(
   predicate: TensorLike,
-  onTrue: Traced<Args, A, E, R>,
-  onFalse: Traced<Args, A, E2, R2>,
+  onTrue: Traced<NoInfer<Args>, A, E, R>,
+  onFalse: Traced<NoInfer<Args>, A, E2, R2>,
   ...operands: Args
 ): Effect.Effect<A, E | E2 | TransformError, R | R2> => {
   const branches: ReadonlyArray<Traceable<Args, A, E | E2, R | R2>> = [onFalse, onTrue]
@@ -323,7 +323,7 @@ export const cond = <Args extends ReadonlyArray<unknown>, A, E, R, E2, R2>(
  */
 export const switchCase = <Args extends ReadonlyArray<unknown>, A, E, R>(
   index: TensorLike,
-  branches: ReadonlyArray<Traced<Args, A, E, R>>,
+  branches: ReadonlyArray<Traced<NoInfer<Args>, A, E, R>>,
   ...operands: Args
 ): Effect.Effect<A, E | TransformError, R> =>
   branch<Args, A, E, R>("switch", () => liftTensor(index), branches, operands)

@@ -66,9 +66,9 @@ const checkCondition = (c: Call): void => {
  * @category transforms
  * @since 0.1.0
  */
-export const whileLoop = <A, E, R, E2, R2>(
-  condition: Traced<[A], Tensor, E, R>,
-  body: Traced<[A], A, E2, R2>,
+export const whileLoop = <const A, E, R, E2, R2>(
+  condition: Traced<[NoInfer<A>], Tensor, E, R>,
+  body: Traced<[NoInfer<A>], NoInfer<A>, E2, R2>,
   init: A
 ): Effect.Effect<A, E | E2 | TransformError, R | R2> =>
   throwing(Effect.gen(function*() {
@@ -183,10 +183,10 @@ const correspondence = (a: Call, b: Call) => {
  * @category transforms
  * @since 0.1.0
  */
-export const foriLoop = <A, E, R>(
+export const foriLoop = <const A, E, R>(
   lower: number | Tensor,
   upper: number | Tensor,
-  body: Traced<[Tensor, A], A, E, R>,
+  body: Traced<[Tensor, NoInfer<A>], NoInfer<A>, E, R>,
   init: A
 ): Effect.Effect<A, E | TransformError, R> => {
   const f: Traceable<[Tensor, A], A, E, R> = body
