@@ -140,3 +140,7 @@ export const pausing: Layer.Layer<Backend> = Layer.effect(
       }))
   }))
 ).pipe(Layer.provide(Cpu.layer))
+
+/** The elements of an array that a callback was given. */
+export const given = (x: Tensor): ReadonlyArray<number> =>
+  x.source._tag === "Concrete" && x.source.storage._tag === "Host" ? Array.from(x.source.storage.data, Number) : []
