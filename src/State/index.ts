@@ -1,7 +1,7 @@
 /**
  * State: values of models without the models. The functions of `State.ts`, the lenses, and `Filter`.
  */
-export * from "./errors.ts"
+export { FilterError, type Found, StatePathError } from "./errors.ts"
 export * as Filter from "./Filter.ts"
 export { lens, partition } from "./lens.ts"
 export { filter, filterAll, pathFilters, split } from "./partition.ts"

@@ -21,32 +21,12 @@ import type {
 import * as Shape from "../Shape.ts"
 import * as ShapedArray from "../ShapedArray.ts"
 import { isTensor, lift, type Tensor, type TensorLike } from "../Tensor.ts"
+import { type NoArray, type Reduction, reduction } from "./arguments.ts"
 import { absolute } from "./elementwise.ts"
 import { logicalAnd, where as whereOf } from "./logic.ts"
 import { cast, constant, filled, inexact, toBool } from "./promotion.ts"
 
-/** What keeps an array from being taken for its own options, since it has a dtype as they do. */
-interface NoArray {
-  readonly aval?: never
-}
-
-/** A function of an array with options O, for which bare axes may stand in. */
-export interface Reduction<O> {
-  (options?: (O & NoArray) | Axes): (x: Tensor) => Tensor
-  (x: Tensor, options?: O | Axes): Tensor
-}
-
-const isAxes = (u: object | Axes): u is Axes => u === null || typeof u === "number" || Array.isArray(u)
-
-/** @internal Makes a function data-first and data-last, and bare axes into options. */
-export const reduction = <O extends object>(
-  f: (x: Tensor, options: O | { readonly axis: Axes }) => Tensor
-): Reduction<O> =>
-  dual(
-    (args) => isTensor(args[0]),
-    (x: Tensor, options?: O | Axes): Tensor =>
-      f(x, options === undefined ? { axis: null } : isAxes(options) ? { axis: options } : options)
-  )
+export type { Reduction } from "./arguments.ts"
 
 type Options = SumOptions<Tensor> & VarianceOptions<Tensor> & ExtremeOptions<Tensor>
 

@@ -10,13 +10,10 @@ import type { Axes } from "../Methods.ts"
 import * as Shape from "../Shape.ts"
 import * as ShapedArray from "../ShapedArray.ts"
 import { isTensor, lift, type Tensor, type TensorLike } from "../Tensor.ts"
+import { type ShapeLike, toShape } from "./arguments.ts"
 import { broadcast } from "./promotion.ts"
 
-/** A shape, or the size of a single axis. */
-export type ShapeLike = number | Shape.Shape
-
-/** @internal */
-export const toShape = (shape: ShapeLike): Shape.Shape => typeof shape === "number" ? [shape] : shape
+export type { ShapeLike } from "./arguments.ts"
 
 const first = (args: IArguments): boolean => isTensor(args[0])
 

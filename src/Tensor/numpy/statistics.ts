@@ -7,10 +7,11 @@ import * as lax from "../lax/index.ts"
 import type { Axes } from "../Methods.ts"
 import * as Shape from "../Shape.ts"
 import { isTensor, type Tensor, type TensorLike } from "../Tensor.ts"
+import { type Reduction, reduction } from "./arguments.ts"
 import { concatenate } from "./joining.ts"
 import { isnan, logicalXor } from "./logic.ts"
 import { filled, inexact } from "./promotion.ts"
-import { any, type Reduction, reduction } from "./reductions.ts"
+import { any } from "./reductions.ts"
 import { atleast1d, broadcastTo } from "./shaping.ts"
 
 /** What a quantile between two elements is. */
