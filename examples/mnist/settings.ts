@@ -19,7 +19,7 @@ export const Settings = Schema.Struct({
 
 export type Settings = typeof Settings.Type
 
-/** 98 % in about a minute. */
+/** About 98 % in one or two minutes. */
 export const defaults: Settings = { epochs: 4, batchSize: 128, learningRate: 0.008, seed: 0, limit: 60_000 }
 
 const positive = Flag.filter((n: number) => n > 0, (n) => `a number above 0, got ${n}`)
