@@ -122,6 +122,11 @@ class Accessor {
   }
 }
 
+/**
+ * @internal Is it what Effect's `Ref.set` and `Ref.update` give where their type says nothing? They hand out the cell that they wrote.
+ */
+export const isAccessor = (u: unknown): boolean => u instanceof Accessor
+
 class VariableImpl implements Cell {
   readonly [TypeId]: typeof TypeId = TypeId
   readonly kind: string

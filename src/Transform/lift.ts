@@ -20,7 +20,7 @@ import * as UpdateContext from "../GraphDef/updateContext.ts"
 import { build } from "../Program/build.ts"
 import { type Equation, isEffectful } from "../Program/Program.ts"
 import { type Cell, type Discharged, readCell, runTraced, Trace } from "../Program/Trace.ts"
-import { type Any as Variable, cellOf, isVariable, writeAll } from "../Ref/Variable.ts"
+import { type Any as Variable, cellOf, isAccessor, isVariable, writeAll } from "../Ref/Variable.ts"
 import { type TensorError, TraceError } from "../Tensor/errors.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import { concrete, isTensor, type Node, settle, type Tensor } from "../Tensor/Tensor.ts"
@@ -145,7 +145,8 @@ export const call = <Args extends ReadonlyArray<unknown>, A, E, R>(
     const entries = args.leaves.map((l, i) => ({ ...l, value: values[i] }))
     // The inner value is what was split: a tuple of the arguments, with fresh objects.
     const effect = Effect.suspend(() => f(...(inner.value as Args)))
-    return runTraced(trace, effect, isTracingError, (out): Call => {
+    return runTraced(trace, effect, isTracingError, (given): Call => {
+      const out = isAccessor(given) ? undefined : given
       options.inspect?.(inner.value as Args, out)
       const after = UpdateContext.innerSplit([inner.value, out], inner.objects)
       const results = after.leaves.map((leaf): ResultLeaf => {
