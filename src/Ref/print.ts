@@ -89,13 +89,26 @@ const collect = (value: object, context: Context): ReadonlyMap<string, Size> => 
     if (size.size > 0) add(countedAs(value.kind), size)
     return stats
   }
-  for (const key of Object.keys(value).toSorted()) {
-    const child = (value as Readonly<Record<string, unknown>>)[key]
-    const goes = Array.isArray(child) || Tree.isPlainObject(child) || isModule(child) || isVariable(child)
-    if (!goes || context.stats.has(child)) continue
-    for (const [kind, size] of collect(child, context)) add(kind, size)
+  for (const child of childrenOf(value)) {
+    if (!context.stats.has(child)) { for (const [kind, size] of collect(child, context)) add(kind, size) }
   }
   return stats
+}
+
+/** Is it a State? This room is below that of States and knows them by their mark alone. */
+const isStateLike = (u: unknown): u is object => Predicate.hasProperty(u, "~linum/State")
+
+/** What below an object may hold Variables, in sorted order. A State gives its children by getters of its prototype. */
+const childrenOf = (value: object): ReadonlyArray<object> => {
+  const names: Array<string> = []
+  if (isStateLike(value)) { for (const name in value) names.push(name) }
+  else names.push(...Object.keys(value))
+  return names.toSorted().flatMap((name): ReadonlyArray<object> => {
+    const child = (value as Readonly<Record<string, unknown>>)[name]
+    const goes = Array.isArray(child) || Tree.isPlainObject(child) || isModule(child) || isVariable(child) ||
+      isStateLike(child)
+    return goes ? [child as object] : []
+  })
 }
 
 // --- text ---
