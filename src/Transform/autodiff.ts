@@ -115,6 +115,16 @@ const activeArgument = (
     const at = position(transform, argnum, args.length)
     const arg = args[at]
     const own = leavesOf(arg, at, split)
+    if (typeof arg !== "object") {
+      return Effect.fail(
+        new DTypeError({
+          operation: transform,
+          expected: "floating arrays to differentiate",
+          found: `a static ${typeof arg} at ${at}`,
+          hint: "make it an array with Tensor.array, or choose other arguments with argnums"
+        })
+      )
+    }
     const wrapped = isModule(arg) || own.some((l) => l.leaf._tag === "Variable")
     const chosen = wrapped ? own.filter((l) => isSelected(wrt, l.path, l.leaf)) : own
     const slots = chosen.flatMap((l) => l.arrays.map((_, i) => l.first + i))

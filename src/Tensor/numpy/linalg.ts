@@ -22,7 +22,10 @@ export interface Product {
   (x: Tensor, y: Tensor, options?: ProductOptions): Tensor
 }
 
-const twoTensors = (args: IArguments): boolean => isTensor(args[0]) && isTensor(args[1])
+const isOptions = (u: unknown): boolean => u === undefined || (typeof u === "object" && !isTensor(u))
+
+/** Is it the call with both arrays? What is no array is complained about then. */
+const twoOperands = (args: IArguments): boolean => args.length > 1 && !isOptions(args[1])
 
 const mismatch = (operation: string, x: Tensor, y: Tensor, expected: string, hint: string): ShapeError =>
   new ShapeError({
@@ -91,7 +94,7 @@ const planBatch = (x: Tensor, y: Tensor, rank: number): BatchPlan => {
 
 const matrixProduct = (x: TensorLike, y: TensorLike, options: ProductOptions = {}): Tensor => {
   const [a, b] = numericOperands("matmul", x, y)
-  if (a.ndim === 0 || b.ndim === 0) throw mismatch("matmul", a, b, "no scalar", "use multiply to scale")
+  if (a.ndim === 0 || b.ndim === 0) throw mismatch("matmul", a, b, "no scalar", "use mul to scale")
   const inner = a.shape[a.ndim - 1]
   if (inner !== b.shape[Math.max(0, b.ndim - 2)]) {
     throw mismatch(
@@ -152,14 +155,14 @@ const matrixProduct = (x: TensorLike, y: TensorLike, options: ProductOptions = {
  * @category products
  * @since 0.1.0
  */
-export const matmul: Product = dual(twoTensors, matrixProduct)
+export const matmul: Product = dual(twoOperands, matrixProduct)
 
 /** `numpy.dot`: of vectors the inner product, of matrices the matrix product, with a scalar the multiple; else the last axis of x meets the second to last of y. */
 export const dot: {
   (y: TensorLike, options?: ProductOptions): (x: Tensor) => Tensor
   (x: TensorLike, y: TensorLike, options?: ProductOptions): Tensor
 } = dual(
-  (args) => args.length > 1 && !isOptions(args[1]),
+  twoOperands,
   (x: TensorLike, y: TensorLike, options: ProductOptions = {}): Tensor => {
     const [a, b] = numericOperands("dot", x, y)
     const scalar = a.ndim === 0 || b.ndim === 0
@@ -176,17 +179,15 @@ export const dot: {
   }
 )
 
-const isOptions = (u: unknown): boolean => u === undefined || (typeof u === "object" && !isTensor(u))
-
 /** The sum of products of all elements of two arrays of one size. */
 export const vdot: Product = dual(
-  twoTensors,
+  twoOperands,
   (x: Tensor, y: Tensor, options: ProductOptions = {}): Tensor => dot(ravel(x), ravel(y), options)
 )
 
 /** The sums of products over the last axes of both. */
 export const inner: Product = dual(
-  twoTensors,
+  twoOperands,
   (x: Tensor, y: Tensor, options: ProductOptions = {}): Tensor =>
     x.ndim === 0 || y.ndim === 0 ? multiply(x, y) : tensordot(x, y, [[-1], [-1]], options)
 )

@@ -85,7 +85,7 @@ const int64 = (operation: string, seed: number | bigint): bigint => {
   if (BigInt.asIntN(64, wide) !== wide) {
     throw new DTypeError({
       operation,
-      expected: "a seed of at most 64 bits",
+      expected: "a seed that a signed integer of 64 bits can hold",
       found: `${seed}`,
       hint: "use a smaller seed"
     })
