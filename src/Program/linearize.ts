@@ -101,6 +101,11 @@ export const transpose = (
   return program.inputs.map((v, i) => isLinear(inputs[i]) ? sums.get(v) ?? null : null)
 }
 
+/** A product of two linear inputs, or a quotient by one, is not linear; its rule would take one of them for known. */
+const isProductOfLinear = ({ primitive }: Equation, [x, y]: ReadonlyArray<Tensor | Linear>): boolean =>
+  primitive === "div" ? isLinear(y) : y !== undefined && isLinear(x) && isLinear(y) &&
+    (primitive === "mul" || primitive === "dot_general" || primitive === "conv_general_dilated")
+
 const transposeEquation = (
   self: Interpreters,
   equation: Equation,
@@ -112,7 +117,7 @@ const transposeEquation = (
     return control.transpose(equation.params as never, cotangents, inputs, self)
   }
   const rule = rules[equation.primitive] as Rule<ArrayPrimitive>
-  if (rule.transpose === null) {
+  if (rule.transpose === null || isProductOfLinear(equation, inputs)) {
     throw new TraceError({
       transform: "transpose",
       reason: `${equation.primitive} is not linear and cannot be transposed`,

@@ -8,9 +8,10 @@ import { evaluate } from "../Program/evaluate.ts"
 import { interpreters } from "../Program/interpreters.ts"
 import { linearize, type Linearized, pullback } from "../Program/linearize.ts"
 import type { Tangent } from "../Program/Primitive.ts"
+import { type Program, subPrograms } from "../Program/Program.ts"
 import type { Trace } from "../Program/Trace.ts"
 import * as DType from "../Tensor/DType.ts"
-import { DTypeError, ShapeError, type TensorError } from "../Tensor/errors.ts"
+import { DTypeError, ShapeError, type TensorError, TraceError } from "../Tensor/errors.ts"
 import * as Lax from "../Tensor/lax/index.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import { literal, type Tensor } from "../Tensor/Tensor.ts"
@@ -75,11 +76,29 @@ export const reverse = (
     }))
   })
 
+/** The name of a function in a linear Program that can only be transposed. */
+const reverseOnly = (program: Program): string | undefined => {
+  for (const e of program.equations) {
+    if (e.primitive === "custom_lin") return e.params.name
+    const inner = subPrograms(e).map(reverseOnly).find((name) => name !== undefined)
+    if (inner !== undefined) return inner
+  }
+  return undefined
+}
+
 const push = (
   { linear, moving, outputs }: Linearized,
   d: Differentiated,
   tangents: ReadonlyArray<Tensor>
 ): ReadonlyArray<Tensor> => {
+  const backward = reverseOnly(linear.program)
+  if (backward !== undefined) {
+    throw new TraceError({
+      transform: "linearize",
+      reason: `${backward} has a custom vjp, which gives no forward-mode derivative`,
+      hint: "use reverse mode (grad, vjp, jacrev), or give the function a customJvp"
+    })
+  }
   const moved = evaluate(linear.program, [...linear.captures, ...tangents], () => {})
   return d.positions.map((p) => moved[moving.indexOf(p)] ?? zeros(tangentAval(outputs[p].aval)))
 }

@@ -11,7 +11,7 @@ import type { Tensor } from "../../../Tensor/Tensor.ts"
 import { closedProgram } from "../../build.ts"
 import * as control from "../../control.ts"
 import { type ControlRule, type Interpreters, isLinear, type Linear, type Tangent } from "../../Primitive.ts"
-import { make, type Program } from "../../Program.ts"
+import { isEffectful, make, type Program } from "../../Program.ts"
 import { instantiate, zerosLike } from "../support.ts"
 import { batchBody, dualBody, fronted, splitBody } from "./bodies.ts"
 
@@ -153,7 +153,78 @@ const jvpLinearize: ControlRule<"scan">["jvp"] = (params, primals, tangents, { e
   return { outputs: forward.outputs.slice(0, outs), tangents: outTangents }
 }
 
-const transpose = (
+/** Which outputs of a Program depend on inputs that are marked, and the equations that do not. */
+const dependence = (program: Program, marked: ReadonlyArray<boolean>) => {
+  const reached = new Set<unknown>(program.inputs.filter((_, i) => marked[i]))
+  const apart = program.equations.filter((e) => {
+    if (!e.inputs.some((a) => reached.has(a))) return true
+    for (const v of e.outputs) reached.add(v)
+    return false
+  })
+  return { outputs: program.outputs.map((o) => reached.has(o)), apart }
+}
+
+/** A scan in which every carry is linear, with what its inputs and outputs were in the scan that it was made of. */
+interface Split {
+  readonly params: Params
+  readonly inputs: ReadonlyArray<Tensor | Linear>
+  /** For each input, the one that it was; undefined for a carry that is known at every step. */
+  readonly from: ReadonlyArray<number | undefined>
+  readonly outputs: ReadonlyArray<number>
+}
+
+/**
+ * Partial evaluation: carries that follow from known inputs alone are computed by a loop of their own, which stacks what they are at
+ * every step, and are slices of the linear loop. A loop over primals and tangents at once, as a rule of a custom jvp may have, becomes
+ * two.
+ */
+const splitKnown = (params: Params, inputs: ReadonlyArray<Tensor | Linear>): Split => {
+  const { num_carry: carries, num_consts: consts, program } = params
+  const g = groups(params)
+  const linear = settleCarries(params, inputs.map(isLinear), (flags) => dependence(program, flags).outputs)
+  const known = indices(inputs.length, (i) => g.isCarry(i) && !linear[i])
+  const outs = program.outputs.length
+  if (known.length === 0) return { params, inputs, from: indices(inputs.length), outputs: indices(outs) }
+  const given = indices(inputs.length, (i) => !linear[i])
+  const forward = control.scan({
+    ...params,
+    num_consts: given.filter(g.isConst).length,
+    num_carry: known.length,
+    program: make(
+      given.map((i) => program.inputs[i]),
+      dependence(program, linear).apart.filter((e) => !isEffectful(e)),
+      [...known.map((i) => program.outputs[i - consts]), ...known.map((i) => program.inputs[i])]
+    )
+  }, given.map((i) => inputs[i] as Tensor))
+  const others = indices(inputs.length, (i) => !known.includes(i))
+  const kept = indices(outs, (o) => o >= carries || linear[consts + o])
+  return {
+    params: {
+      ...params,
+      num_carry: carries - known.length,
+      program: make(
+        [...others, ...known].map((i) => program.inputs[i]),
+        program.equations,
+        kept.map((o) => program.outputs[o])
+      )
+    },
+    inputs: [...others.map((i) => inputs[i]), ...forward.outputs.slice(known.length)],
+    from: [...others, ...known.map(() => undefined)],
+    outputs: kept
+  }
+}
+
+const transpose: ControlRule<"scan">["transpose"] = (params, cotangents, inputs, self) => {
+  const split = splitKnown(params, inputs)
+  const results = transposeLinear(split.params, split.outputs.map((o) => cotangents[o]), split.inputs, self)
+  const all: Array<Tangent> = inputs.map(() => null)
+  split.from.forEach((i, k) => {
+    if (i !== undefined) all[i] = results[k]
+  })
+  return all
+}
+
+const transposeLinear = (
   params: Params,
   cotangents: ReadonlyArray<Tangent>,
   inputs: ReadonlyArray<Tensor | Linear>,
