@@ -18,7 +18,7 @@ import {
   type MappedAxis,
   type Tangent
 } from "../../Primitive.ts"
-import { type Equation, make, type Program, type Var, variable } from "../../Program.ts"
+import { type Equation, hasEffects, make, type Program, type Var, variable } from "../../Program.ts"
 import { instantiate } from "../support.ts"
 import { batchBody, fronted, transposeMixed } from "./bodies.ts"
 
@@ -72,6 +72,35 @@ const inlineCalls = (program: Program): Program =>
     })
     : program
 
+/** The Program without what it does beside computing: a recomputation does not call back again. */
+const quiet = (program: Program): Program =>
+  hasEffects(program)
+    ? make(
+      program.inputs,
+      program.equations.flatMap((e) => e.primitive === "debug_callback" ? [] : [quietInside(e)]),
+      program.outputs
+    )
+    : program
+
+const quietInside = (equation: Equation): Equation => {
+  switch (equation.primitive) {
+    case "checkpoint":
+    case "scan":
+    case "custom_jvp_call":
+    case "custom_vjp_call":
+      return { ...equation, params: { ...equation.params, program: quiet(equation.params.program) } } as Equation
+    case "while":
+      return {
+        ...equation,
+        params: { ...equation.params, cond: quiet(equation.params.cond), body: quiet(equation.params.body) }
+      }
+    case "cond":
+      return { ...equation, params: { branches: equation.params.branches.map(quiet) } }
+    default:
+      return equation
+  }
+}
+
 /**
  * The Program with its saved values as further inputs. Where a saved value was computed it is now read, but keeps the
  * tangent of what was computed: a custom jvp that says "the value of one, the tangent of the other".
@@ -123,7 +152,7 @@ export const checkpoint: ControlRule<"checkpoint"> = {
       let next = primals.length + kept.length
       const tangentArgs = active.map((a) => a ? args[next++] : null)
       const result = self.jvp(
-        withSaved(program, saved),
+        withSaved(quiet(program), saved),
         args.slice(0, primals.length + kept.length),
         [...tangentArgs, ...saved.map(() => null)],
         mode,
