@@ -9,6 +9,7 @@ import { ShapeError, type TensorError } from "../Tensor/errors.ts"
 import * as lax from "../Tensor/lax/index.ts"
 import { convGeneralDilated } from "../Tensor/nn/convolution.ts"
 import type { Padding as LaxPadding } from "../Tensor/nn/windows.ts"
+import { unknownPadding } from "../Tensor/nn/windows.ts"
 import { add, mul } from "../Tensor/numpy/elementwise.ts"
 import { pad } from "../Tensor/numpy/padding.ts"
 import { reshape } from "../Tensor/numpy/shaping.ts"
@@ -192,6 +193,7 @@ const padded = (name: string, self: Conv<boolean, Tensor | undefined>, x: Tensor
       hint: "give the padding of every axis in numbers"
     })
   }
+  if (padding !== "CIRCULAR" && padding !== "REFLECT") throw unknownPadding(name, padding)
   const sizes = kernelSize.map((k, i) => (k - 1) * dilation[i] + 1)
   const pads = around(sizes.map((k) => [Math.floor((k - 1) / 2), Math.floor(k / 2)]))
   return [pad(x, pads, { mode: padding === "CIRCULAR" ? "wrap" : "reflect" }), "VALID"]

@@ -251,7 +251,7 @@ export class Optimizer<M, F = typeof Param, V = ArrayTree> extends Module("Optim
       const operation = "Optimizer.update"
       const params = select(operation, model, this.settings.wrt)
       checkGradients(operation, params.values, grads)
-      const step = this.settings.tx.update<unknown>(grads, readVariables(this.optState), params.values)
+      const step = transformed(operation, this.settings.tx, grads, readVariables(this.optState), params.values)
       const writes = new Writes()
       const { table, values } = State.inside(applyUpdates(params.values, step.updates))
       values.forEach((value, i) => writes.add(params.variables[i], value, table.paths[i]))
@@ -263,6 +263,31 @@ export class Optimizer<M, F = typeof Param, V = ArrayTree> extends Module("Optim
       writes.commit(operation, "a transformation must keep the structure, shapes and dtypes of its state")
       return step.updates as Gradient<M, F>
     })
+  }
+}
+
+/**
+ * What a transformation makes of gradients. Where it fails and the state is that of other parameters, this is the error: a
+ * `StructureError` that lists what does not fit.
+ */
+const transformed = (
+  operation: string,
+  tx: GradientTransformation,
+  grads: ArrayTree,
+  state: ArrayTree,
+  params: State.Any
+) => {
+  try {
+    return tx.update<unknown>(grads, state, params)
+  } catch (thrown) {
+    const misfits: Array<Misfit> = []
+    zip([tx.init(params), state], isTensor, ([fresh, own], path) => {
+      const fit = isTensor(fresh) && isTensor(own) && Shape.equals(fresh.shape, own.shape)
+      if (!fit) misfits.push({ path: ["optState", ...path], expected: describe(fresh), found: describe(own) })
+      return fresh
+    }, misfits)
+    checkMisfits(operation, misfits, "this optimizer was made for other parameters: make one for this model")
+    throw thrown
   }
 }
 

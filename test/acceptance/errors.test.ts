@@ -76,6 +76,14 @@ describe("ShapeError", () => {
       assert.deepStrictEqual((yield* apply(model, T.ones([2, 4]))).shape, [2, 1])
     }).pipe(Effect.provide(Live)))
 
+  it.effect("names a padding that there is not", () =>
+    Effect.gen(function*() {
+      const conv = yield* nnx.Conv.make(1, 1, [3], { padding: "SAMEE" as never })
+      yield* fails(conv.apply(T.ones([1, 5, 1])), "ShapeError", "Conv(1, 1, [3])", "padding", "\"SAMEE\"")
+      const pool = () => nnx.maxPool(T.ones([1, 5, 1]), [2], { padding: "same" as never })
+      throws(pool, "ShapeError", "maxPool", "\"same\"")
+    }).pipe(Effect.provide(Live)))
+
   it.effect("says that a loss must be a scalar", () =>
     Effect.gen(function*() {
       const model = yield* nnx.Linear.make(3, 3)
@@ -264,6 +272,22 @@ describe("StructureError", () => {
         "Optimizer.update",
         "bias: expected nothing, found f32[1]",
         "wrt"
+      )
+    }).pipe(Effect.provide(Live)))
+})
+
+describe("an Optimizer of another model", () => {
+  it.effect("says so, and lists what of its state does not fit", () =>
+    Effect.gen(function*() {
+      const [model, other] = [yield* nnx.Linear.make(2, 1), yield* nnx.Linear.make(3, 1)]
+      const optimizer = yield* nnx.Optimizer.make(model, nnx.adam(0.1), { wrt: nnx.Param })
+      const grads = yield* nnx.grad(regression<nnx.Linear>())(other, T.ones([1, 3]), T.ones([1, 1]))
+      yield* fails(
+        optimizer.update(other, grads),
+        "StructureError",
+        "made for other parameters",
+        "optState/0/mu/kernel: expected f32[3,1], found f32[2,1]",
+        "optState/0/nu/kernel"
       )
     }).pipe(Effect.provide(Live)))
 })

@@ -13,6 +13,15 @@ export type Pad = readonly [low: number, high: number]
  */
 export type Padding = "SAME" | "SAME_LOWER" | "VALID" | ReadonlyArray<Pad>
 
+/** What callers without types may call a padding. */
+export const unknownPadding = (operation: string, padding: never): ShapeError =>
+  new ShapeError({
+    operation,
+    expected: "a padding that is known by name, or numbers",
+    found: JSON.stringify(padding),
+    hint: "SAME and VALID are known everywhere, others by some functions"
+  })
+
 /** The padding in numbers, for windows of the given (dilated) sizes: `lax.padtype_to_pads`. */
 export const pads = (
   operation: string,
@@ -33,6 +42,7 @@ export const pads = (
     return padding
   }
   if (padding === "VALID") return sizes.map((): Pad => [0, 0])
+  if (padding !== "SAME" && padding !== "SAME_LOWER") throw unknownPadding(operation, padding)
   return sizes.map((size, i): Pad => {
     const total = Math.max(0, (Math.ceil(size / strides[i]) - 1) * strides[i] + windows[i] - size)
     const half = Math.floor(total / 2)
