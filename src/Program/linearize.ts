@@ -19,9 +19,11 @@ import {
   type Rule,
   type Tangent
 } from "./Primitive.ts"
-import { type Equation, isEffectful, type Program, type Var } from "./Program.ts"
+import { type Equation, isEffectful, type Program, subPrograms, type Var } from "./Program.ts"
+import { dependentOutputs } from "./rules/control/dependence.ts"
 import { controls, isControl } from "./rules/control/index.ts"
 import { rules } from "./rules/index.ts"
+import { zerosLike } from "./rules/support.ts"
 
 /** A Program run forward, with its derivative at that point. */
 export interface Linearized {
@@ -84,7 +86,7 @@ export const transpose = (
       env.writeAll(equation.outputs, rebind(equation, known, () => {}))
     } else {
       pending.push(equation)
-      env.writeAll(equation.outputs, equation.outputs.map((v): Linear => ({ _tag: "Linear", aval: v.aval })))
+      env.writeAll(equation.outputs, partlyKnown(equation, values))
     }
   }
   program.outputs.forEach((v, i) => accumulate(v, cotangents[i]))
@@ -99,6 +101,22 @@ export const transpose = (
     })
   }
   return program.inputs.map((v, i) => isLinear(inputs[i]) ? sums.get(v) ?? null : null)
+}
+
+/**
+ * Outputs of an equation with linear inputs. A loop or branch may have some that depend on known inputs alone: they are computed, with
+ * zeros in place of the linear ones.
+ */
+const partlyKnown = (
+  equation: Equation,
+  inputs: ReadonlyArray<Tensor | Linear>
+): ReadonlyArray<Tensor | Linear> => {
+  const linear = equation.outputs.map((v): Linear => ({ _tag: "Linear", aval: v.aval }))
+  if (subPrograms(equation).length === 0 || isEffectful(equation)) return linear
+  const flags = dependentOutputs(equation, inputs.map(isLinear))
+  if (flags.every((f) => f)) return linear
+  const values = rebind(equation, inputs.map((x) => isLinear(x) ? zerosLike(x) : x), () => {})
+  return linear.map((x, i) => flags[i] ? x : values[i])
 }
 
 /** A product of two linear inputs, or a quotient by one, is not linear; its rule would take one of them for known. */

@@ -18,7 +18,7 @@ import {
   type MappedAxis,
   type Tangent
 } from "../../Primitive.ts"
-import { type Equation, hasEffects, make, type Program, type Var, variable } from "../../Program.ts"
+import { type Equation, hasEffects, make, type Program, subPrograms, type Var, variable } from "../../Program.ts"
 import { instantiate } from "../support.ts"
 import { batchBody, fronted, transposeMixed } from "./bodies.ts"
 
@@ -217,12 +217,18 @@ const checkCaptures = (
 
 /** A function with its own jvp. In both modes the rule's Program gives the tangents. */
 export const customJvp: ControlRule<"custom_jvp_call"> = {
-  jvp: (params, primals, tangents, { emit }) => {
+  jvp: (params, primals, tangents, { emit, mode }) => {
     checkCaptures("customJvp", params, tangents)
     const outs = params.program.outputs.length
     const all = tangents.map((t, i) => instantiate(t, primals[i]))
-    const results = evaluate(params.rule.jvp(), [...primals, ...all], emit)
-    return { outputs: results.slice(0, outs), tangents: results.slice(outs) }
+    const rule = params.rule.jvp()
+    const results = evaluate(rule, [...primals, ...all], emit)
+    // A loop or branch in the rule may compute values and tangents in one equation; linearized, they must be apart.
+    const mixed = mode === "linearize" && rule.equations.some((e) => subPrograms(e).length > 0)
+    return {
+      outputs: mixed ? evaluate(params.program, primals, () => {}) : results.slice(0, outs),
+      tangents: results.slice(outs)
+    }
   },
   transpose: (params, cotangents, inputs, self) => transposeMixed(self, params.program, inputs, cotangents),
   batch: (params, inputs, axes, axis, { emit, self }) => {

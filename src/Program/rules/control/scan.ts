@@ -10,10 +10,12 @@ import * as Lax from "../../../Tensor/lax/index.ts"
 import type { Tensor } from "../../../Tensor/Tensor.ts"
 import { closedProgram } from "../../build.ts"
 import * as control from "../../control.ts"
+import { evaluate } from "../../evaluate.ts"
 import { type ControlRule, type Interpreters, isLinear, type Linear, type Tangent } from "../../Primitive.ts"
-import { isEffectful, make, type Program } from "../../Program.ts"
+import { make, type Program } from "../../Program.ts"
 import { instantiate, zerosLike } from "../support.ts"
 import { batchBody, dualBody, fronted, splitBody } from "./bodies.ts"
+import { dependent } from "./dependence.ts"
 
 type Params = control.Params["scan"]
 
@@ -153,17 +155,6 @@ const jvpLinearize: ControlRule<"scan">["jvp"] = (params, primals, tangents, { e
   return { outputs: forward.outputs.slice(0, outs), tangents: outTangents }
 }
 
-/** Which outputs of a Program depend on inputs that are marked, and the equations that do not. */
-const dependence = (program: Program, marked: ReadonlyArray<boolean>) => {
-  const reached = new Set<unknown>(program.inputs.filter((_, i) => marked[i]))
-  const apart = program.equations.filter((e) => {
-    if (!e.inputs.some((a) => reached.has(a))) return true
-    for (const v of e.outputs) reached.add(v)
-    return false
-  })
-  return { outputs: program.outputs.map((o) => reached.has(o)), apart }
-}
-
 /** A scan in which every carry is linear, with what its inputs and outputs were in the scan that it was made of. */
 interface Split {
   readonly params: Params
@@ -181,20 +172,22 @@ interface Split {
 const splitKnown = (params: Params, inputs: ReadonlyArray<Tensor | Linear>): Split => {
   const { num_carry: carries, num_consts: consts, program } = params
   const g = groups(params)
-  const linear = settleCarries(params, inputs.map(isLinear), (flags) => dependence(program, flags).outputs)
+  const linear = settleCarries(params, inputs.map(isLinear), (flags) => dependent(program, flags))
   const known = indices(inputs.length, (i) => g.isCarry(i) && !linear[i])
   const outs = program.outputs.length
   if (known.length === 0) return { params, inputs, from: indices(inputs.length), outputs: indices(outs) }
+  // Nothing that is known depends on what is not, so zeros will do for that.
   const given = indices(inputs.length, (i) => !linear[i])
+  const body = closedProgram("transpose", given.map((i) => program.inputs[i].aval), (args) => {
+    const all = program.inputs.map((v, i) => linear[i] ? zerosLike(v) : args[given.indexOf(i)])
+    const outputs = evaluate(program, all, () => {})
+    return [...known.map((i) => outputs[i - consts]), ...known.map((i) => all[i])]
+  })
   const forward = control.scan({
     ...params,
     num_consts: given.filter(g.isConst).length,
     num_carry: known.length,
-    program: make(
-      given.map((i) => program.inputs[i]),
-      dependence(program, linear).apart.filter((e) => !isEffectful(e)),
-      [...known.map((i) => program.outputs[i - consts]), ...known.map((i) => program.inputs[i])]
-    )
+    program: body
   }, given.map((i) => inputs[i] as Tensor))
   const others = indices(inputs.length, (i) => !known.includes(i))
   const kept = indices(outs, (o) => o >= carries || linear[consts + o])

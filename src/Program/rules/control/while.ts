@@ -12,6 +12,7 @@ import type { ControlRule, Tangent } from "../../Primitive.ts"
 import type { Program } from "../../Program.ts"
 import { instantiate, where } from "../support.ts"
 import { batchBody, dualBody, fronted } from "./bodies.ts"
+import { settle } from "./dependence.ts"
 
 const noReverse = (): TraceError =>
   new TraceError({
@@ -19,16 +20,6 @@ const noReverse = (): TraceError =>
     reason: "a whileLoop, whose number of steps is only known at run time, cannot be differentiated in reverse",
     hint: "use scan or foriLoop with static bounds, or forward mode (jvp, jacfwd)"
   })
-
-/** Grows `flags` (of the carries) until the body adds none. */
-const settle = (
-  flags: ReadonlyArray<boolean>,
-  step: (flags: ReadonlyArray<boolean>) => ReadonlyArray<boolean>
-): ReadonlyArray<boolean> => {
-  const out = step(flags)
-  const next = flags.map((f, i) => f || out[i])
-  return next.every((f, i) => f === flags[i]) ? flags : settle(next, step)
-}
 
 /** A Program that ignores further inputs beside its own: `keep[i]` is the input of the result that is input i of `program`. */
 const widen = (program: Program, avals: ReadonlyArray<Tensor["aval"]>, keep: ReadonlyArray<number>): Program =>
