@@ -81,7 +81,7 @@ describe("ShapeError", () => {
       const conv = yield* nnx.Conv.make(1, 1, [3], { padding: "SAMEE" as never })
       yield* fails(conv.apply(T.ones([1, 5, 1])), "ShapeError", "Conv(1, 1, [3])", "padding", "\"SAMEE\"")
       const pool = () => nnx.maxPool(T.ones([1, 5, 1]), [2], { padding: "same" as never })
-      throws(pool, "ShapeError", "maxPool", "\"same\"")
+      throws(pool, "ShapeError", "padding", "\"same\"")
     }).pipe(Effect.provide(Live)))
 
   it.effect("says that a loss must be a scalar", () =>
