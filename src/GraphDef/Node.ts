@@ -121,6 +121,9 @@ class StaticImpl extends Data.Class<{ readonly value: unknown }> {
  */
 export const Static = <A>(value: A): Static<A> => new StaticImpl({ value }) as unknown as Static<A>
 
+/** @internal Is it wrapped by `Static`? */
+export const isStatic = (u: object): boolean => u instanceof StaticImpl
+
 /** @internal What traversals need of a graph node. `type` tells apart classes of one protocol. */
 export interface GraphSort {
   readonly _tag: "Graph"

@@ -6,9 +6,9 @@ import { type Hidden, hiddenOf, isModule } from "../Ref/Module.ts"
 import { type Any as Variable, cellOf, isVariable, type Metadata, type VariableCell } from "../Ref/Variable.ts"
 import type { Path } from "../State/Path.ts"
 import { isTensor, type Tensor } from "../Tensor/Tensor.ts"
-import { AliasError } from "./errors.ts"
+import { AliasError, StructureError } from "./errors.ts"
 import { type Any as GraphDef, type Entry, fromEntries } from "./GraphDef.ts"
-import { type GraphSort, type Sort, sortOf } from "./Node.ts"
+import { type GraphSort, isStatic, type Sort, sortOf } from "./Node.ts"
 
 /** Where arrays are: in a Variable, or by themselves. */
 export type Leaf =
@@ -76,11 +76,43 @@ export const visit = (w: Walk, value: unknown, path: Path, within: boolean): voi
     visitVariable(w, value, path)
   } else {
     const sort = sortOf(value)
-    if (sort === undefined) w.entries.push({ _tag: "Static", value })
+    if (sort === undefined) visitStatic(w, value, path)
     else if (sort._tag === "Graph") visitGraphNode(w, value, sort, path)
     else visitTree(w, value, sort, path, within)
   }
 }
+
+/** What an object that is no node holds: its own fields, or its elements. */
+const heldBy = (value: object): Iterable<unknown> =>
+  value instanceof Map ? [...value.keys(), ...value.values()] : value instanceof Set ? value : Object.values(value)
+
+/** A static value must not hide what would be a leaf: it would be a constant of compiled code, and never trained or saved. */
+const visitStatic = (w: Walk, value: object, path: Path): void => {
+  w.entries.push({ _tag: "Static", value })
+  if (isStatic(value) || ArrayBuffer.isView(value)) return
+  for (const inner of heldBy(value)) {
+    const what = isTensor(inner)
+      ? "an array"
+      : isVariable(inner)
+      ? "a Variable"
+      : isModule(inner)
+      ? "a Module"
+      : undefined
+    if (what === undefined) continue
+    throw new StructureError({
+      operation: "flatten",
+      misfits: [{
+        path,
+        expected: "a Module, an array or a plain object",
+        found: `${nameOf(value)} that holds ${what}`
+      }],
+      hint: "make its class a node with registerNode, or wrap it in Static to take it as one constant"
+    })
+  }
+}
+
+const nameOf = (value: object): string =>
+  "_tag" in value && typeof value._tag === "string" ? value._tag : value.constructor?.name ?? "an object"
 
 const number = (w: Walk, object: object): number => {
   const index = w.objects.length

@@ -63,7 +63,7 @@ export class TracerLeakError extends Data.TaggedError("TracerLeakError")<{
 }> {
   override get message(): string {
     return `An array ${this.array} made inside ${this.transform} was used after that trace had finished; ` +
-      `return it from the traced function, or write it to a Variable inside it`
+      `return it from the traced function (in arrays, plain objects or Modules), or write it to a Variable inside it`
   }
 }
 

@@ -5,6 +5,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as Scope from "effect/Scope"
 import * as nnx from "linum"
@@ -258,6 +259,23 @@ describe("StructureError", () => {
         "layers/0/kernel",
         "nothing was written"
       )
+    }).pipe(Effect.provide(Live)))
+
+  it.effect("says that a value which is no node hides arrays, instead of taking them for constants", () =>
+    Effect.gen(function*() {
+      const first = nnx.jit((x: Option.Option<Tensor>) => Effect.succeed(Option.getOrThrow(x).add(1)))
+      yield* fails(
+        first(Option.some(T.ones([2]))),
+        "StructureError",
+        "0: expected",
+        "Some that holds an array",
+        "Static"
+      )
+      const map = nnx.jit((x: Tensor) => Effect.succeed(new Map([["double", x.mul(2)]])))
+      yield* fails(map(T.ones([2])), "StructureError", "Map that holds an array", "plain object")
+      class Holder extends nnx.Module("Holder")<{ readonly layers: ReadonlyMap<string, nnx.Linear> }> {}
+      const hidden = new Holder({ layers: new Map([["a", yield* nnx.Linear.make(2, 2)]]) })
+      yield* dies(nnx.split(hidden), "StructureError", "layers: expected", "Map that holds a Module")
     }).pipe(Effect.provide(Live)))
 
   it.effect("lists gradients that an optimizer does not expect", () =>
