@@ -20,7 +20,7 @@ export const Settings = Schema.Struct({
 export type Settings = typeof Settings.Type
 
 /** About 98 % in one or two minutes. */
-export const defaults: Settings = { epochs: 4, batchSize: 128, learningRate: 0.008, seed: 0, limit: 60_000 }
+export const defaults: Settings = { epochs: 3, batchSize: 128, learningRate: 0.008, seed: 0, limit: 60_000 }
 
 const positive = Flag.filter((n: number) => n > 0, (n) => `a number above 0, got ${n}`)
 
