@@ -106,11 +106,13 @@ const checkBranches = (operation: string, calls: ReadonlyArray<Call>): void => {
   const misfits: Array<Misfit> = []
   const [first, ...others] = calls
   others.forEach((c, i) => {
-    if (!GraphDef.equals(first.graphdef, c.graphdef)) {
+    const sameObjects = first.captured.length === c.captured.length &&
+      first.captured.every((o, k) => o === c.captured[k])
+    if (!sameObjects || !GraphDef.equals(first.graphdef, c.graphdef)) {
       misfits.push({
         path: [`branch ${i + 1}`],
         expected: `the structure of branch 0:\n${String(first.graphdef)}`,
-        found: String(c.graphdef)
+        found: sameObjects ? String(c.graphdef) : `other captured objects:\n${String(c.graphdef)}`
       })
       return
     }

@@ -20,6 +20,7 @@ import * as UpdateContext from "../GraphDef/updateContext.ts"
 import { build } from "../Program/build.ts"
 import { type Equation, isEffectful } from "../Program/Program.ts"
 import { type Cell, type Discharged, readCell, runTraced, Trace } from "../Program/Trace.ts"
+import { hiddenOf, isModule } from "../Ref/Module.ts"
 import { type Any as Variable, cellOf, isAccessor, isVariable, writeAll } from "../Ref/Variable.ts"
 import { type TensorError, TraceError } from "../Tensor/errors.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
@@ -63,6 +64,8 @@ export interface Call {
   readonly trace: Trace
   /** Argument leaves whose Variable the function also used through its closure. */
   readonly aliased: ReadonlyArray<{ readonly leaf: number; readonly variable: object }>
+  /** Modules and Variables of the outer level that the function captured and gives back, or puts into an argument. */
+  readonly captured: ReadonlyArray<object>
   /** The result, if it is a tree of arrays and static values alone: its structure, and where each array comes from. */
   readonly pure: PureResult | undefined
 }
@@ -135,39 +138,26 @@ export const call = <Args extends ReadonlyArray<unknown>, A, E, R>(
     let next = 0
     const values = args.leaves.map((l) => Tree.unflatten(l.structure, slots.slice(next, next += l.arrays.length)))
     const inner = UpdateContext.innerMerge(args.split.graphdef, values, trace)
+    const numbers = new Map(args.split.objects.map((o, i) => [o, i]))
     const positions = new Map<object, number>()
-    args.leaves.forEach((l, i) => {
-      if (l.leaf._tag !== "Variable") return
-      const object = inner.objects[args.split.objects.indexOf(l.leaf.variable)]
+    args.leaves.forEach(({ leaf }, i) => {
+      if (leaf._tag !== "Variable") return
+      const object = inner.objects[numbers.get(leaf.variable) ?? -1]
       positions.set(object, i)
-      trace.alias(cellOf(l.leaf.variable), cellOf(object as typeof l.leaf.variable))
+      trace.alias(cellOf(leaf.variable), cellOf(object as Variable))
     })
-    const entries = args.leaves.map((l, i) => ({ ...l, value: values[i] }))
     // The inner value is what was split: a tuple of the arguments, with fresh objects.
     const effect = Effect.suspend(() => f(...(inner.value as Args)))
     return runTraced(trace, effect, isTracingError, (given): Call => {
       const out = isAccessor(given) ? undefined : given
       options.inspect?.(inner.value as Args, out)
-      const after = UpdateContext.innerSplit([inner.value, out], inner.objects)
-      const results = after.leaves.map((leaf): ResultLeaf => {
-        const value = leaf._tag === "Variable" ? cellOf(leaf.variable).raw : leaf.tensor
-        const { leaves: arrays, structure } = Tree.flatten(value)
-        const argument = leaf._tag === "Variable"
-          ? positions.get(leaf.variable)
-          : leaf.path[0] === "0"
-          ? arrayArgument(entries, leaf.tensor)
-          : undefined
-        const before = argument === undefined ? undefined : Tree.flatten(entries[argument].value)
-        const unchanged = before !== undefined && Tree.sameStructure(before.structure, structure) &&
-          before.leaves.every((x, i) => x === arrays[i])
-        return { leaf, structure, arrays, argument, unchanged }
-      })
+      const { after, captured } = splitResults([inner.value, out], inner.objects, trace)
+      const results = resultLeaves(after.leaves, captured, trace, values, positions)
       const outputs = results.flatMap((r) => r.unchanged ? [] : r.arrays)
-      const aliased = args.leaves.flatMap((l, i) =>
-        l.leaf._tag === "Variable" && trace.usedAlias(cellOf(l.leaf.variable))
-          ? [{ leaf: i, variable: l.leaf.variable }]
-          : []
+      const aliased = args.leaves.flatMap(({ leaf }, i) =>
+        leaf._tag === "Variable" && trace.usedAlias(cellOf(leaf.variable)) ? [{ leaf: i, variable: leaf.variable }] : []
       )
+      const first = results.reduce((n, r) => r.unchanged || r.leaf.path[0] !== "0" ? n : n + r.arrays.length, 0)
       return {
         arguments: args,
         discharged: trace.close(outputs, slots),
@@ -175,14 +165,47 @@ export const call = <Args extends ReadonlyArray<unknown>, A, E, R>(
         results,
         trace,
         aliased,
-        pure: pureResult(
-          out,
-          outputs,
-          results.reduce((n, r) => r.unchanged || r.leaf.path[0] !== "0" ? n : n + r.arrays.length, 0)
-        )
+        captured,
+        pure: pureResult(out, outputs, first)
       }
     })
   })
+
+/** What became of each leaf of arguments and results. `values` are those of the arguments' leaves at the entry. */
+const resultLeaves = (
+  leaves: ReadonlyArray<UpdateContext.Leaf>,
+  captured: ReadonlyArray<object>,
+  trace: Trace,
+  values: ReadonlyArray<unknown>,
+  positions: ReadonlyMap<object, number>
+): ReadonlyArray<ResultLeaf> =>
+  leaves.map((leaf): ResultLeaf => {
+    const value = leaf._tag === "Variable" ? trace.read(cellOf(leaf.variable)) : leaf.tensor
+    const { leaves: arrays, structure } = Tree.flatten(value)
+    const argument = leaf._tag === "Variable"
+      // One that was captured may have come in as an argument too.
+      ? positions.get(trace.resolve(cellOf(leaf.variable)))
+      : leaf.path[0] === "0"
+      ? arrayArgument(values, leaf.tensor)
+      : undefined
+    const before = argument === undefined ? undefined : Tree.flatten(values[argument])
+    const unchanged = before === undefined
+      // What is captured and no argument is written as state.
+      ? leaf._tag === "Variable" && captured.includes(leaf.variable)
+      : Tree.sameStructure(before.structure, structure) && before.leaves.every((x, i) => x === arrays[i])
+    return { leaf, structure, arrays, argument, unchanged }
+  })
+
+/** Step 3, where the objects of the outer level that the function captured count as ones that came in, after those that did. */
+const splitResults = (value: unknown, inner: ReadonlyArray<object>, trace: Trace) => {
+  const first = UpdateContext.outerSplit(value)
+  const known = new Set(inner)
+  const captured = first.objects.filter((o) => !known.has(o) && ownerOf(o) !== trace)
+  return { captured, after: UpdateContext.innerSplit(value, [...inner, ...captured]) }
+}
+
+const ownerOf = (o: object): Trace | undefined =>
+  isVariable(o) ? cellOf(o).owner : isModule(o) ? hiddenOf(o).owner : undefined
 
 /** Where the arrays of a result come from, if it holds no Modules or Variables. Outputs from `first` on are results. */
 const pureResult = (out: unknown, outputs: ReadonlyArray<Tensor>, first: number): PureResult | undefined => {
@@ -235,11 +258,8 @@ export const forget = (c: Call): Call => {
 }
 
 /** The argument leaf whose (only) array this is. */
-const arrayArgument = (
-  entries: ReadonlyArray<LeafArrays & { readonly value: unknown }>,
-  x: Tensor
-): number | undefined => {
-  const at = entries.findIndex((e) => e.value === x)
+const arrayArgument = (values: ReadonlyArray<unknown>, x: Tensor): number | undefined => {
+  const at = values.indexOf(x)
   return at < 0 ? undefined : at
 }
 
@@ -298,7 +318,7 @@ export const land = (c: Call, landing: Landing): unknown => {
     // An unchanged Variable stays as it is; an unchanged array is the outer one.
     return r.leaf._tag === "Variable" || r.argument === undefined ? undefined : c.arguments.leaves[r.argument].arrays[0]
   })
-  const merged = UpdateContext.outerMerge(c.graphdef, values, c.arguments.split.objects, {
+  const merged = UpdateContext.outerMerge(c.graphdef, values, [...c.arguments.split.objects, ...c.captured], {
     owner: parent,
     write: (variable, value) => write(cellOf(variable), value)
   })

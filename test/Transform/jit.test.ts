@@ -2,14 +2,15 @@
 // inside reach the objects outside.
 import { assert, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Ref from "effect/Ref"
 import * as Cpu from "../../src/Backend/Tfjs/Cpu/index.ts"
 import { deleteAttribute, setAttribute } from "../../src/GraphDef/index.ts"
 import { Param, type Variable } from "../../src/Ref/Variable.ts"
 import * as T from "../../src/Tensor/index.ts"
 import type { Tensor } from "../../src/Tensor/Tensor.ts"
-import { grad, jit } from "../../src/Transform/index.ts"
-import { Count, expectClose, expectEqual, f32, i32, Other, Pair, Unit } from "./common.ts"
+import { cond, grad, jit, vmap } from "../../src/Transform/index.ts"
+import { Count, expectClose, expectEqual, f32, failsWith, i32, Other, Pair, Unit } from "./common.ts"
 
 const double = (x: Tensor) => Effect.succeed(x.mul(2))
 
@@ -312,6 +313,59 @@ layer(Cpu.layer)("jit and structure", (it) => {
       }
       assert.strictEqual(f.traces(), 1)
       yield* expectEqual(yield* Ref.get(m.b.w), 4)
+    }))
+
+  it.effect("what is captured and comes back is itself (F.005), with its value now", () =>
+    Effect.gen(function*() {
+      const [m, u] = [Unit.make(1), Unit.make(5)]
+      const f = jit((x: Unit) =>
+        Effect.gen(function*() {
+          yield* Ref.update(m.w, (w) => w.add(1))
+          yield* setAttribute(x, "friend", m)
+          return { m, w: m.w, pair: Pair.of(m, x) }
+        })
+      )
+      for (const now of [2, 3, 4]) {
+        const out = yield* f(u)
+        assert.strictEqual(out.m, m)
+        assert.strictEqual(out.w, m.w)
+        assert.strictEqual(out.pair.a, m)
+        assert.strictEqual(out.pair.b, u)
+        assert.strictEqual((u as unknown as { readonly friend: Unit }).friend, m)
+        yield* expectEqual(yield* Ref.get(m.w), now)
+      }
+      const nested = jit((x: Tensor) =>
+        Effect.flatMap(jit((y: Tensor) => Effect.succeed([m, y] as const))(x), ([n]) => Ref.get(n.w))
+      )
+      yield* expectEqual(yield* nested(f32(0)), 4)
+      yield* Ref.set(m.w, f32(9))
+      yield* expectEqual(yield* nested(f32(0)), 9)
+      assert.strictEqual(
+        yield* vmap((x: Tensor) => Effect.succeed([m, x] as const))(f32([1])).pipe(Effect.map(([n]) => n)),
+        m
+      )
+      assert.strictEqual(yield* cond(true, () => Effect.succeed(m), () => Effect.succeed(m)), m)
+      yield* failsWith(cond(true, () => Effect.succeed(m), () => Effect.succeed(u)), "StructureError")
+    }))
+
+  it.effect("Effect's own machinery works inside: concurrency, forks, retries, many steps", () =>
+    Effect.gen(function*() {
+      const m = Unit.make(0)
+      const f = jit((x: Tensor) =>
+        Effect.gen(function*() {
+          const add = Ref.updateAndGet(m.w, (w) => w.add(x))
+          const all = yield* Effect.all([add, add, add], { concurrency: "unbounded" })
+          const fiber = yield* Effect.forkChild(add)
+          const last = yield* Fiber.join(fiber)
+          let n = 0
+          yield* Effect.retry(Effect.suspend(() => n++ < 2 ? Effect.fail("again") : Effect.void), { times: 5 })
+          for (let i = 0; i < 5000; i++) yield* Effect.yieldNow
+          return [...all, last]
+        })
+      )
+      const out = yield* f(f32(1))
+      yield* expectEqual(T.stack(out), [1, 2, 3, 4])
+      yield* expectEqual(yield* Ref.get(m.w), 4)
     }))
 
   it.effect("results are any tree, with static values", () =>
