@@ -240,7 +240,11 @@ const failure = <E>(
   const checks = entry.call.trace.ownChecks
   if (entry.code === undefined || checks === undefined) return Effect.void
   const code = Tensor.concrete(ShapedArray.make([], "int32"), storages[entry.code])
-  return Effect.flatMap(hostData(code), ([at]) => at === 0 ? Effect.void : Effect.fail(checks.errors[at - 1] as E))
+  return Effect.flatMap(hostData(code), ([at]) => {
+    if (at === 0) return Effect.void
+    for (const storage of storages) entry.backend.release(storage)
+    return Effect.fail(checks.errors[at - 1] as E)
+  })
 }
 
 /** Where among the outputs the error code is. */

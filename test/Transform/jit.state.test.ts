@@ -230,6 +230,18 @@ describe("buffers that a step replaces", () => {
       yield* expectEqual(yield* Ref.get(m.w), [63, 95])
     }).pipe(Effect.provide(spoiling)))
 
+  it.effect("and those of a step that failed", () =>
+    Effect.gen(function*() {
+      const m = Unit.make([1, 2])
+      const f = jit((u: Unit, x: Tensor) =>
+        Effect.andThen(Ref.update(u.w, (w) => w.add(x)), Check.that(x.gt(0), "no" as const))
+      )
+      yield* f(m, f32(1))
+      assert.strictEqual(yield* Effect.flip(f(m, f32(-1))), "no")
+      yield* f(m, f32(1))
+      yield* expectEqual(yield* Ref.get(m.w), [3, 4])
+    }).pipe(Effect.provide(spoiling)))
+
   it.effect("stay readable when Ref.get or split handed them out", () =>
     Effect.gen(function*() {
       const m = Unit.make([1, 2])
