@@ -13,7 +13,7 @@ import { evaluate } from "../Program/evaluate.ts"
 import type { Program } from "../Program/Program.ts"
 import { CurrentTrace, type Slot } from "../Program/Trace.ts"
 import * as DType from "../Tensor/DType.ts"
-import { DTypeError, ShapeError } from "../Tensor/errors.ts"
+import { DTypeError, ShapeError, TraceError } from "../Tensor/errors.ts"
 import * as Lax from "../Tensor/lax/index.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import { lift as liftTensor, type Tensor, type TensorLike } from "../Tensor/Tensor.ts"
@@ -266,6 +266,9 @@ const branch = <Args extends ReadonlyArray<unknown>, A, E, R>(
 ): Effect.Effect<A, E | TransformError, R> =>
   throwing(Effect.gen(function*() {
     const parent = yield* CurrentTrace
+    if (branches.length === 0) {
+      throw new TraceError({ transform: operation, reason: "there are no branches", hint: "give at least one" })
+    }
     const at = scalarIndex(operation, index())
     const split = splitArguments(args, parent)
     const calls: Array<Call> = []

@@ -2,6 +2,7 @@
  * Operations along a named axis of an enclosing `vmap`: what one element of a batch learns of the others.
  */
 import * as control from "../Program/control.ts"
+import * as DType from "../Tensor/DType.ts"
 import * as Lax from "../Tensor/lax/index.ts"
 import type { Tensor } from "../Tensor/Tensor.ts"
 import * as Tree from "../Tensor/Tree.ts"
@@ -10,11 +11,13 @@ import { ones } from "./derivatives.ts"
 /** The sum over a named axis, for every array of a tree. */
 export const psum = <T>(tree: T, axisName: string): T => Tree.map(tree, (x) => control.psum(x, axisName))
 
-/** The mean over a named axis, for every (floating) array of a tree. */
+/** The mean over a named axis, for every array of a tree. Means of integers are float32. */
 export const pmean = <T>(tree: T, axisName: string): T =>
   Tree.map(tree, (x) => {
-    const count = control.psum(ones({ shape: [], dtype: x.dtype, weakType: false }), axisName)
-    return Lax.div(control.psum(x, axisName), Lax.broadcastTo(count, x.shape))
+    const dtype = DType.isFloat(x.dtype) ? x.dtype : "float32"
+    const count = control.psum(ones({ shape: [], dtype, weakType: false }), axisName)
+    const sum = control.psum(x, axisName)
+    return Lax.div(x.dtype === dtype ? sum : Lax.convertElementType(sum, dtype), Lax.broadcastTo(count, x.shape))
   })
 
 /** The largest over a named axis, for every array of a tree. */

@@ -104,6 +104,8 @@ layer(Cpu.layer)("named axes", (it) => {
     Effect.gen(function*() {
       yield* expectEqual(yield* named((x) => psum(x, "i")), [8, 8, 8])
       yield* expectClose(yield* named((x) => pmean(x, "i")), [8 / 3, 8 / 3, 8 / 3])
+      const whole = vmap((x: Tensor) => Effect.sync(() => pmean(x, "i")), { axisName: "i" })
+      yield* expectEqual(yield* whole(i32([1, 2])), [1.5, 1.5])
       yield* expectEqual(yield* named((x) => pmax(x, "i")), [5, 5, 5])
       yield* expectEqual(yield* named((x) => pmin(x, "i")), [1, 1, 1])
       yield* expectEqual(yield* named(() => axisIndex("i")), [0, 1, 2])
