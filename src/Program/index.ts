@@ -6,6 +6,7 @@
 export type { HostArray, RematPolicy } from "./control.ts"
 export { cost } from "./cost.ts"
 export { equals, hash } from "./equality.ts"
+export { type Ports, toStableHlo } from "./lower/index.ts"
 export type { Cost, Params, Primitive } from "./Primitive.ts"
 export { format } from "./print.ts"
 export {

@@ -7,8 +7,9 @@ import { toStableHlo } from "../Program/lower/index.ts"
 import { make, type Program } from "../Program/Program.ts"
 import { CurrentTrace } from "../Program/Trace.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
+import type { Tensor } from "../Tensor/Tensor.ts"
 import { attempt, type TransformError } from "./attempt.ts"
-import { type Call, call, layout, splitArguments } from "./lift.ts"
+import { type Call, call, layout, operands, splitArguments } from "./lift.ts"
 import type { Traced } from "./types.ts"
 
 /**
@@ -22,6 +23,8 @@ export interface Lowered extends Inspectable.Inspectable {
   readonly name: string
   /** What the text says, as a Program: inputs and outputs are those of `@main`, in order. */
   readonly program: Program
+  /** The arrays that `@main` takes, as they were when the function was lowered. */
+  readonly operands: ReadonlyArray<Tensor>
   /** The module in StableHLO's text form. */
   asText(): string
 }
@@ -29,10 +32,12 @@ export interface Lowered extends Inspectable.Inspectable {
 class LoweredImpl extends Inspectable.Class implements Lowered {
   readonly name: string
   readonly program: Program
+  readonly operands: ReadonlyArray<Tensor>
   readonly #text: string
-  constructor(name: string, program: Program, text: string) {
+  constructor(name: string, program: Program, operands: ReadonlyArray<Tensor>, text: string) {
     super()
     this.name = name
+    this.operands = operands
     this.program = program
     this.#text = text
   }
@@ -92,7 +97,7 @@ const outputsOf = (c: Call): ReadonlyArray<Output> => {
   return [...results, ...state]
 }
 
-const lowerCall = (c: Call, name: string): Lowered => {
+const lowerCall = (c: Call, name: string, given: ReadonlyArray<Tensor>): Lowered => {
   const { program } = c.discharged
   const outputs = outputsOf(c)
   const needed = new Set<unknown>([...program.equations.flatMap((e) => e.inputs), ...program.outputs])
@@ -108,6 +113,7 @@ const lowerCall = (c: Call, name: string): Lowered => {
   return new LoweredImpl(
     `jit_${name}`,
     shown,
+    used.map((i) => given[i]),
     toStableHlo(shown, name, { aliases, results: outputs.map((o) => o.info) })
   )
 }
@@ -146,5 +152,5 @@ export const lower = <Args extends ReadonlyArray<unknown>, A, E, R>(
     const parent = yield* CurrentTrace
     const split = splitArguments(args, parent)
     const c = yield* call<Args, A, E, R>(f, split, parent, { transform: `lower(${name})` })
-    return yield* attempt(() => lowerCall(c, name))
+    return yield* attempt(() => lowerCall(c, name, operands(c, parent)))
   })
