@@ -39,8 +39,31 @@ export const storageOf = (x: Tensor.Tensor): Storage => {
   return x.source.storage
 }
 
+/** The nodes that pending arrays need, down to those that ran before; and the arrays of these that are needed again. */
+const needed = (outputs: ReadonlyArray<Tensor.Tensor>) => {
+  const requested = new Set(outputs)
+  const nodes = new Set<Tensor.Node>()
+  const again = new Set<Tensor.Tensor>()
+  const stack = [...outputs]
+  for (let x = stack.pop(); x !== undefined; x = stack.pop()) {
+    if (x.source._tag !== "Pending") continue
+    const { node } = x.source
+    // A constant of some shape is made again; it may be worth more to the compiler than its elements.
+    const constant = node.inputs.every((input) => input.source._tag === "Literal")
+    if (node.ran && !requested.has(x) && !constant) {
+      again.add(x)
+    } else if (!nodes.has(node)) {
+      nodes.add(node)
+      stack.push(...node.inputs)
+    }
+  }
+  return { nodes, again }
+}
+
 /**
- * Computes pending arrays, all in one Program, and keeps their elements in them. Arrays that are computed already are left alone.
+ * Computes pending arrays, all in one Program, and keeps their elements in them. Arrays that are computed already are left alone. What
+ * they are made of is not kept at first; but what a later run needs once more is kept then, so that a loop that reads something of each
+ * of its arrays does not begin at the start every time.
  *
  * Fails with `ConcretizationError` inside a trace, and with what the Backend fails with.
  *
@@ -53,10 +76,13 @@ export const compute = Effect.fnUntraced(function*(
   const pending = [...new Set(xs)].filter((x) => x.source._tag === "Pending" || x.source._tag === "Argument")
   if (pending.length === 0) return
   const backend = yield* Backend
-  const closed = yield* program(pending)
+  const { again, nodes } = needed(pending)
+  const outputs = [...pending, ...again]
+  const closed = yield* program(outputs)
   const executable = yield* backend.compile(closed.program)
   const storages = yield* executable.run(closed.captures.map(storageOf))
-  pending.forEach((x, i) => Tensor.settle(x, storages[i]))
+  for (const node of nodes) node.ran = true
+  outputs.forEach((x, i) => Tensor.settle(x, storages[i]))
 })
 
 /** @internal The elements as host storage, computed and downloaded if need be. */

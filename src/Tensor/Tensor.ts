@@ -42,6 +42,8 @@ export interface Node {
   readonly inputs: ReadonlyArray<Tensor>
   readonly outputs: ReadonlyArray<Tensor>
   readonly serial: number
+  /** @internal Was it run on the way to other arrays? Who needs it again then keeps it. */
+  ran: boolean
 }
 
 /** How the elements of a Tensor can be had. */
@@ -166,7 +168,7 @@ export const bindNode = (
   avals: ReadonlyArray<ShapedArray.ShapedArray>
 ): Node => {
   const outputs: Array<Tensor> = []
-  const node: Node = { primitive, params, inputs, outputs, serial: serial++ }
+  const node: Node = { primitive, params, inputs, outputs, serial: serial++, ran: false }
   for (let index = 0; index < avals.length; index++) {
     outputs.push(construct(avals[index], { _tag: "Pending", node, index }))
   }

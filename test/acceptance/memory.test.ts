@@ -16,8 +16,8 @@ const heldBytes = Effect.sync(() => {
 })
 
 /**
- * By how much memory grows over each of four equal parts of a loop, at the least: a leak grows in every part, while the first parts
- * also pay for what the JavaScript engine learns.
+ * By how much memory grows over each of four equal parts of a loop, at the least: a leak grows in every part, while the
+ * first parts also pay for what the JavaScript engine learns.
  */
 const leastGrowth = Effect.fnUntraced(
   function*<E, R>(step: (i: number) => Effect.Effect<unknown, E, R>, steps: number) {
@@ -70,6 +70,26 @@ describe("memory", () => {
       // One Program serves all writes.
       assert.isAtMost((yield* backend.stats).compiled, 3)
       assert.strictEqual(yield* T.item((yield* Ref.get(v)).get(3)), 10_000)
+    }).pipe(Effect.provide(Live)))
+
+  it.effect("a loop that reads something of each of its arrays does not begin at the start every time", () =>
+    Effect.gen(function*() {
+      const backend = yield* nnx.Backend
+      const read = Effect.fnUntraced(function*(steps: number, from: Tensor) {
+        const { kernels } = yield* backend.stats
+        let x = from
+        for (let i = 0; i < steps; i++) {
+          x = x.mul(0.99).sin()
+          yield* T.item(x.mean())
+        }
+        return { x, kernels: (yield* backend.stats).kernels - kernels }
+      })
+      const short = yield* read(20, T.ones([16]))
+      const long = yield* read(200, T.ones([16]))
+      assert.isAtMost(long.kernels, short.kernels * 11)
+      assert.isAtMost((yield* backend.stats).compiled, 4)
+      const again = yield* read(180, short.x)
+      assert.deepStrictEqual(yield* T.toNested(again.x), yield* T.toNested(long.x))
     }).pipe(Effect.provide(Live)))
 
   it.effect("is flat over eager draws from random streams and metrics", () =>
