@@ -1,6 +1,7 @@
 /**
- * What Linum itself costs around a Program: microseconds a step of a jitted function with an empty body over a model and its
- * optimizer, for MLPs of several depths (as Flax's `nnx_graph_overhead.py`), and of splitting and updating many Variables.
+ * What Linum itself costs around a Program: microseconds a step of a jitted function with an empty body over a model
+ * and its optimizer, for MLPs of several depths (as Flax's `nnx_graph_overhead.py`), and of splitting and updating many
+ * Variables.
  *
  * Nothing is computed in these steps, so every microsecond is traversal, lookup and bookkeeping.
  */

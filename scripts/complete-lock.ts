@@ -1,8 +1,8 @@
 // Completes package-lock.json after an `npm install` from a registry that mirrors only part of what npm has.
 //
-// Compilers and linters come as one optional package per platform. npm writes no entry for those that it could not find,
-// and then `npm ci` refuses the lock as incomplete, everywhere. An entry needs only the version, which the parent states,
-// and the platform, which the name states: packages of other platforms are never fetched.
+// Compilers and linters come as one optional package per platform. npm writes no entry for those that it could not
+// find, and then `npm ci` refuses the lock as incomplete, everywhere. An entry needs only the version, which the parent
+// states, and the platform, which the name states: packages of other platforms are never fetched.
 import { readFileSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 

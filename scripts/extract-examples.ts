@@ -1,15 +1,16 @@
 // Every example in the documentation is a test. This script writes each one to a module under .examples/, where the
 // compiler checks it and vitest's project "docs" runs it.
 //
-// What is an example: a fenced block that opens with ```ts, in docs/**/*.md, README.md, and in doc comments (/** … */) of
-// src/**/*.ts. After `ts` may follow `import.meta.vitest`, which says nothing new, and `no-run`: checked, but not run.
-// Each block is a module of its own, with its own imports; it imports the library as readers do, from "linum" and
+// What is an example: a fenced block that opens with ```ts, in docs/**/*.md, README.md, and in doc comments (/** … */)
+// of src/**/*.ts. After `ts` may follow `import.meta.vitest`, which says nothing new, and `no-run`: checked, but not
+// run. Each block is a module of its own, with its own imports; it imports the library as readers do, from "linum" and
 // "linum/…". Its lines keep the numbers that they have in the document, so that messages point there.
 //
 // What an example asserts: a comment `// => text` after a statement, on its last line or alone on the next. Lines of
-// comments that follow, `// more text`, belong to the text. It may follow an expression or the `const` of one name, at any
-// depth. The statement must print `text` with console.log while it runs, or, when it prints nothing, have a value that
-// console.log would print so. An expectation that is never reached fails too. test/support/example.ts does the comparing.
+// comments that follow, `// more text`, belong to the text. It may follow an expression or the `const` of one name, at
+// any depth. The statement must print `text` with console.log while it runs, or, when it prints nothing, have a value
+// that console.log would print so. An expectation that is never reached fails too. test/support/example.ts does the
+// comparing.
 import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { dirname, join, relative, sep } from "node:path"
 import { fileURLToPath } from "node:url"

@@ -2,7 +2,8 @@
 //
 //   - every path of the exports map can be imported, and its declarations satisfy the compiler;
 //   - no other path can;
-//   - importing "linum" does no work for backends: not one file of TensorFlow.js is loaded, nor any wasm or GPU touched.
+//   - importing "linum" does no work for backends: not one file of TensorFlow.js is loaded, nor any wasm or GPU
+//     touched.
 //
 // It wants `npm run build` ahead, and the registry, for the dependencies. The last line is `N passed, N failed`.
 import { spawnSync } from "node:child_process"
@@ -62,7 +63,10 @@ const refuses = (specifier: string): Outcome =>
     process.exit(refused === "ERR_PACKAGE_PATH_NOT_EXPORTED" ? 0 : 1)
   `)
 
-/** Our declarations are checked in full; those of TensorFlow.js, which do not hold under a recent compiler, are not ours. */
+/**
+ * Our declarations are checked in full; those of TensorFlow.js, which do not hold under a recent compiler, are not
+ * ours.
+ */
 const declares = (): Outcome => {
   writeFileSync(
     join(folder, "all.ts"),

@@ -1,7 +1,7 @@
 // The whole test, and any part of it: `npm test`, or `npm test -- types webgpu` for the steps named.
 //
-// A step runs one tool and counts what it checked; the steps run one after the other, all of them even when one fails. The
-// last line sums them up: `N passed, N failed`. Tools that count nothing (the compiler, the linter) count as one.
+// A step runs one tool and counts what it checked; the steps run one after the other, all of them even when one fails.
+// The last line sums them up: `N passed, N failed`. Tools that count nothing (the compiler, the linter) count as one.
 import { spawnSync } from "node:child_process"
 import { mkdirSync, readFileSync, rmSync } from "node:fs"
 import { delimiter, join } from "node:path"

@@ -1,6 +1,6 @@
 /**
- * Linum: Flax NNX as an Effect library. A model is a graph of Effect Refs; a computation is a pure, traced Program; `jit`, `grad`, `vmap` and
- * `scan` are interpreters of that Program, and running them is an Effect.
+ * Linum: Flax NNX as an Effect library. A model is a graph of Effect Refs; a computation is a pure, traced Program;
+ * `jit`, `grad`, `vmap` and `scan` are interpreters of that Program, and running them is an Effect.
  *
  * ```ts no-run
  * import * as nnx from "linum"

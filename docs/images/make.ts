@@ -27,7 +27,8 @@ const toHtml = (text: string): string =>
     .replaceAll("&", "&amp;")
     .replaceAll("<", "&lt;")
     // eslint-disable-next-line no-control-regex
-    .replaceAll(/\u001b\[(\d*)m/g, (_, code: string) => code in colors ? `<span style="color:${colors[code]}">` : "</span>")
+    .replaceAll(/\u001b\[(\d*)m/g, (_, code: string) =>
+      code in colors ? `<span style="color:${colors[code]}">` : "</span>")
 
 const base64 = (file: string): string => readFileSync(file).toString("base64")
 
@@ -40,7 +41,9 @@ const page = `
   img { margin-top: 16px; image-rendering: pixelated; border-radius: 6px; padding: 6px 12px; background: white }
 </style>
 <main>
-  <pre><span style="color:#6e7681">$</span> npm start\n${toHtml(lines.join("\n").trim().replaceAll(/\n{3,}/g, "\n\n"))}</pre>
+  <pre><span style="color:#6e7681">$</span> npm start\n${
+  toHtml(lines.join("\n").trim().replaceAll(/\n{3,}/g, "\n\n"))
+}</pre>
   <img src="data:image/png;base64,${base64(digits)}">
 </main>`
 

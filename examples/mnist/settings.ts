@@ -1,6 +1,6 @@
 /**
- * What can be chosen about a run, and where each choice comes from: the command line, else the checkpoint that the run goes on
- * from, else the defaults.
+ * What can be chosen about a run, and where each choice comes from: the command line, else the checkpoint that the run
+ * goes on from, else the defaults.
  */
 import { Option, Schema } from "effect"
 import { Flag } from "effect/cli"

@@ -1,6 +1,6 @@
 /**
- * Training: a Stream that makes one step whenever an element is pulled. Everything that a step changes is in one Module, so
- * a checkpoint of it is all that a run needs to go on, and goes on as if it had never stopped.
+ * Training: a Stream that makes one step whenever an element is pulled. Everything that a step changes is in one
+ * Module, so a checkpoint of it is all that a run needs to go on, and goes on as if it had never stopped.
  */
 import { Effect, Ref, Stream } from "effect"
 import * as nnx from "linum"
@@ -60,8 +60,8 @@ const learn = nnx.jit(
 )
 
 /**
- * Trains from the step where the training is to the end. Each element is the number of steps made so far. Between two steps it
- * can be interrupted.
+ * Trains from the step where the training is to the end. Each element is the number of steps made so far. Between two
+ * steps it can be interrupted.
  */
 export const train = (training: Training, digits: Digits, settings: Settings) =>
   Stream.unwrap(Effect.gen(function*() {

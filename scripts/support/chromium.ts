@@ -1,11 +1,12 @@
-// A GPU and a browser from npm alone. The package @sparticuz/chromium carries, compressed, a headless Chromium with every
-// shared library that it needs, and with it a Vulkan loader and SwiftShader, a Vulkan driver that runs on the CPU.
-// This file unpacks them once into node_modules/.cache, where both users find them:
+// A GPU and a browser from npm alone. The package @sparticuz/chromium carries, compressed, a headless Chromium with
+// every shared library that it needs, and with it a Vulkan loader and SwiftShader, a Vulkan driver that runs on the
+// CPU. This file unpacks them once into node_modules/.cache, where both users find them:
 //
 //   - vitest's browser project starts the `chromium` there (launchOptions),
 //   - Dawn, WebGPU for Node, finds the Vulkan driver there (vulkanEnvironment).
 //
-// The package is made for Linux on x64. Elsewhere Dawn meets the machine's own GPU, and the browser is the machine's Chrome.
+// The package is made for Linux on x64. Elsewhere Dawn meets the machine's own GPU, and the browser is the machine's
+// Chrome.
 import { spawnSync } from "node:child_process"
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs"
 import { join } from "node:path"
@@ -21,14 +22,18 @@ const unpackHere = `
   await inflate(process.argv[1])
 `
 
-/** The unpacked folder: `chromium`, `fonts`, `al2023/lib`, `libvulkan.so.1`, `libvk_swiftshader.so`, `vk_swiftshader_icd.json`. */
+/**
+ * The unpacked folder: `chromium`, `fonts`, `al2023/lib`, `libvulkan.so.1`, `libvk_swiftshader.so`,
+ * `vk_swiftshader_icd.json`.
+ */
 const unpacked = (): string => {
   const home = join(modules, "@sparticuz", "chromium")
   const { version } = JSON.parse(readFileSync(join(home, "package.json"), "utf8")) as { version: string }
   const folder = join(modules, ".cache", `linum-chromium-${version}`)
   if (existsSync(folder)) return folder
 
-  // Unpacked beside its place and moved there when complete, so that an interrupted or a second run finds all or nothing.
+  // Unpacked beside its place and moved there when complete, so that an interrupted or a second run finds all or
+  // nothing.
   const draft = `${folder}.${process.pid}`
   mkdirSync(draft, { recursive: true })
   const child = spawnSync(
@@ -48,7 +53,10 @@ const unpacked = (): string => {
 
 const searchPath = (folder: string): string => [folder, process.env["LD_LIBRARY_PATH"]].filter(Boolean).join(":")
 
-/** What must be in the environment before Node starts, so that Dawn meets SwiftShader. Empty where Dawn meets a GPU itself. */
+/**
+ * What must be in the environment before Node starts, so that Dawn meets SwiftShader. Empty where Dawn meets a GPU
+ * itself.
+ */
 export const vulkanEnvironment = (): Record<string, string> => {
   if (!carried) return {}
   const folder = unpacked()

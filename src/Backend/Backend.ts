@@ -1,9 +1,9 @@
 /**
- * What runs Programs: a service with several implementations. It compiles a Program to an Executable, runs it on computed
- * arrays, and reads results back; it counts the bytes that it holds.
+ * What runs Programs: a service with several implementations. It compiles a Program to an Executable, runs it on
+ * computed arrays, and reads results back; it counts the bytes that it holds.
  *
- * *Storage* is where elements are (`Tensor/Storage.ts`). A backend takes host storage and its own device storage, and gives
- * either: the CPU gives host storage, which the garbage collector accounts for, a GPU its own buffers.
+ * *Storage* is where elements are (`Tensor/Storage.ts`). A backend takes host storage and its own device storage, and
+ * gives either: the CPU gives host storage, which the garbage collector accounts for, a GPU its own buffers.
  */
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"

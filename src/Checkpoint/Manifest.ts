@@ -1,9 +1,9 @@
 /**
- * The manifest of a checkpoint: everything in it but the elements of arrays. It is JSON, and described by a Schema; `version`
- * tells its layout, so that later versions of the library can read it and bring it up to date.
+ * The manifest of a checkpoint: everything in it but the elements of arrays. It is JSON, and described by a Schema;
+ * `version` tells its layout, so that later versions of the library can read it and bring it up to date.
  *
- * A *leaf* is what one Variable holds, or an array that stands by itself. Its value is a tree of arrays, mostly one. Paths
- * are keys from the root: positions in lists are numbers and names are strings, which are never mixed up.
+ * A *leaf* is what one Variable holds, or an array that stands by itself. Its value is a tree of arrays, mostly one.
+ * Paths are keys from the root: positions in lists are numbers and names are strings, which are never mixed up.
  */
 import * as Schema from "effect/Schema"
 import type { Path } from "../State/Path.ts"
@@ -15,7 +15,10 @@ export type Key = string | number
 /** From the root of what was saved to a leaf. */
 export type TypedPath = ReadonlyArray<Key>
 
-/** An array: its description, and the bytes from the first of `offsets` to the last (exclusive), counted from the end of the header. */
+/**
+ * An array: its description, and the bytes from the first of `offsets` to the last (exclusive), counted from the end of
+ * the header.
+ */
 export interface StoredArray {
   readonly _tag: "Array"
   readonly dtype: DType

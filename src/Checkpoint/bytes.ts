@@ -55,7 +55,8 @@ export const encode = Effect.fnUntraced(function*(
 })
 
 /**
- * Everything in the bytes of a checkpoint: a State, and the manifest. Fails with a `CheckpointError` (`Corrupt`, `Unsupported`).
+ * Everything in the bytes of a checkpoint: a State, and the manifest. Fails with a `CheckpointError` (`Corrupt`,
+ * `Unsupported`).
  *
  * @category decoding
  * @since 0.1.0

@@ -1,6 +1,7 @@
 /**
- * Checkpoint files. A file is written under a temporary name in the same folder, synced to the disk and renamed, so that the
- * name always means a whole checkpoint: the old one or the new one. The temporary file is removed whatever happens.
+ * Checkpoint files. A file is written under a temporary name in the same folder, synced to the disk and renamed, so
+ * that the name always means a whole checkpoint: the old one or the new one. The temporary file is removed whatever
+ * happens.
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -36,12 +37,12 @@ const writeAll = (file: FileSystem.File, bytes: Uint8Array): Effect.Effect<void,
   })
 
 /**
- * Writes a model, a State, or plain objects and arrays of both, and replaces a checkpoint that was there at once: others see
- * the old one or the new one. All Variables are read at one moment, so a model may be saved while it trains. Folders are made
- * where there are none.
+ * Writes a model, a State, or plain objects and arrays of both, and replaces a checkpoint that was there at once:
+ * others see the old one or the new one. All Variables are read at one moment, so a model may be saved while it trains.
+ * Folders are made where there are none.
  *
- * Fails with a `CheckpointError` (`Unsupported` for what a checkpoint cannot hold, `Io`), and with what computing arrays fails
- * with. Nothing is left behind then, nor on interruption.
+ * Fails with a `CheckpointError` (`Unsupported` for what a checkpoint cannot hold, `Io`), and with what computing
+ * arrays fails with. Nothing is left behind then, nor on interruption.
  *
  * @category files
  * @since 0.1.0
@@ -114,8 +115,9 @@ const open = Effect.fnUntraced(function*(
 })
 
 /**
- * Reads a checkpoint into a target. Models and Variables are updated in place, also abstract models made by `evalShape`; States
- * and bare arrays are immutable, so new ones are given. The result has the structure of the target; for a model it is the model.
+ * Reads a checkpoint into a target. Models and Variables are updated in place, also abstract models made by
+ * `evalShape`; States and bare arrays are immutable, so new ones are given. The result has the structure of the target;
+ * for a model it is the model.
  *
  * All or nothing: a checkpoint that does not fit is a `Mismatch` that lists every path that is wrong, a damaged one is
  * `Corrupt`, and in both cases nothing was written. Metadata and aliases of Variables stay those of the target.

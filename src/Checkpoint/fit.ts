@@ -1,6 +1,6 @@
 /**
- * Does a checkpoint fit a target? A target gives a Schema of *layouts*; a checkpoint has a layout. What the Schema finds wrong
- * becomes the list of misfits, each with its path and what was expected and found there.
+ * Does a checkpoint fit a target? A target gives a Schema of *layouts*; a checkpoint has a layout. What the Schema
+ * finds wrong becomes the list of misfits, each with its path and what was expected and found there.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -117,9 +117,10 @@ const schemaOfSlots = (slots: ReadonlyArray<Slot>): Schema.Codec<Layout> =>
   ]))) as unknown as Schema.Codec<Layout>
 
 /**
- * The Schema of the layouts that fit a target (a model, an abstract model, a State, or plain objects and arrays of these): one
- * field for each leaf, whose kind, dtype and shape are literals. Decode with `{ onExcessProperty: "error" }`, as `restore`
- * does, to reject leaves that the target does not have. Fails with an `Unsupported` for a target that no checkpoint can hold.
+ * The Schema of the layouts that fit a target (a model, an abstract model, a State, or plain objects and arrays of
+ * these): one field for each leaf, whose kind, dtype and shape are literals. Decode with `{ onExcessProperty: "error"
+ * }`, as `restore` does, to reject leaves that the target does not have. Fails with an `Unsupported` for a target that
+ * no checkpoint can hold.
  *
  * ```ts import.meta.vitest
  * import { Effect, Schema } from "effect"
@@ -144,7 +145,10 @@ export const schemaOf = (target: object): Effect.Effect<Schema.Codec<Layout>, Ch
 
 const options = { errors: "all", onExcessProperty: "error" } as const
 
-/** Everything that does not fit, in the order of paths: leaves that are missing, that are too many, of another kind, dtype, shape or structure. */
+/**
+ * Everything that does not fit, in the order of paths: leaves that are missing, that are too many, of another kind,
+ * dtype, shape or structure.
+ */
 export const misfits = (target: Target, manifest: Manifest): ReadonlyArray<Misfit> => {
   const [given, slots] = [layout(manifest), new Map(target.slots.map((s) => [leafName(s.path), s]))]
   const decoded = Schema.decodeUnknownResult(schemaOfSlots(target.slots), options)(given)

@@ -1,6 +1,6 @@
 /**
- * Writing and reading the format, wherever the bytes are: a *sink* takes them in order, a *source* gives any part of them. One
- * array is in flight at a time, so that no second copy of a model is ever in memory.
+ * Writing and reading the format, wherever the bytes are: a *sink* takes them in order, a *source* gives any part of
+ * them. One array is in flight at a time, so that no second copy of a model is ever in memory.
  */
 import * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
@@ -308,7 +308,10 @@ export const restore = Effect.fnUntraced(function*(
   return yield* withValues(file, found, values satisfies Values)
 })
 
-/** The leaves that a filter means: by what the target says of them, and for what it does not have by what the manifest says. */
+/**
+ * The leaves that a filter means: by what the target says of them, and for what it does not have by what the manifest
+ * says.
+ */
 const selected = (
   manifest: Manifest,
   found: Target,

@@ -1,8 +1,8 @@
 /**
  * Checkpoints: models and States in files, which other tools read as safetensors, and back.
  *
- * `save` and `restore` need Effect's FileSystem and Path, which `@effect/platform-node` provides; `encode` and `decode` need no
- * files, and work in browsers too.
+ * `save` and `restore` need Effect's FileSystem and Path, which `@effect/platform-node` provides; `encode` and `decode`
+ * need no files, and work in browsers too.
  *
  * ```ts import.meta.vitest
  * import * as NodeServices from "@effect/platform-node/NodeServices"

@@ -55,8 +55,8 @@ export const latest = (
   Effect.map(steps(folder), (all) => Option.fromUndefinedOr(all.at(-1)))
 
 /**
- * Saves a step into a folder, which is made if need be, and then removes the oldest ones if `keepLast` says so. The step that
- * was just saved is never removed. Fails as `save` does.
+ * Saves a step into a folder, which is made if need be, and then removes the oldest ones if `keepLast` says so. The
+ * step that was just saved is never removed. Fails as `save` does.
  *
  * ```ts import.meta.vitest
  * import * as NodeServices from "@effect/platform-node/NodeServices"

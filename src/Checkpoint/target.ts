@@ -1,7 +1,7 @@
 /**
- * Targets: what is saved and restored. A model, a Variable, a State, a snapshot, an array, or plain objects and arrays of
- * these, taken apart into *slots*: places for the leaves of a checkpoint. And the way back: values for slots are written into
- * models in place, and States and bare arrays are made anew.
+ * Targets: what is saved and restored. A model, a Variable, a State, a snapshot, an array, or plain objects and arrays
+ * of these, taken apart into *slots*: places for the leaves of a checkpoint. And the way back: values for slots are
+ * written into models in place, and States and bare arrays are made anew.
  */
 import * as Effect from "effect/Effect"
 import { AliasError, StructureError } from "../GraphDef/errors.ts"
@@ -167,8 +167,8 @@ export type Values = ReadonlyMap<string, unknown>
 export const keyOf = (path: TypedPath): string => PathModule.toKey(toStatePath(path))
 
 /**
- * The target with new values: Variables and fields of Modules are written in one block, and nothing at all if one of them
- * cannot be; States and what holds them are made anew.
+ * The target with new values: Variables and fields of Modules are written in one block, and nothing at all if one of
+ * them cannot be; States and what holds them are made anew.
  */
 export const withValues = (file: string, target: Target, values: Values): Effect.Effect<unknown, CheckpointError> =>
   Effect.suspend(() => {
@@ -179,7 +179,10 @@ export const withValues = (file: string, target: Target, values: Values): Effect
     return Effect.andThen(Effect.mapError(update(target.root, state), (error) => refused(file, error)), rebuilt)
   })
 
-/** What to write for a slot: the value of a Variable; of a snapshot in a field, the arrays one by one, as the GraphDef has them. */
+/**
+ * What to write for a slot: the value of a Variable; of a snapshot in a field, the arrays one by one, as the GraphDef
+ * has them.
+ */
 const updates = ({ at, path, variable }: Slot, values: Values): ReadonlyArray<readonly [Path, unknown]> => {
   const key = keyOf(path)
   if (!values.has(key)) return []

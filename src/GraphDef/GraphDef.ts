@@ -1,13 +1,13 @@
 /**
- * GraphDef: the structure of a value (a model, or the arguments of a function) without its arrays. It is flat: the list of
- * what a depth-first traversal meets, in order, with attributes sorted.
+ * GraphDef: the structure of a value (a model, or the arguments of a function) without its arrays. It is flat: the list
+ * of what a depth-first traversal meets, in order, with attributes sorted.
  *
- * Nodes with identity and Variables are numbered as they are met (their *index*); met again they are a `Ref` to the number. So
- * sharing and cycles are part of the structure, and a GraphDef is a plain immutable value: it prints, hashes and compares, and
- * is the key of compilation caches.
+ * Nodes with identity and Variables are numbered as they are met (their *index*); met again they are a `Ref` to the
+ * number. So sharing and cycles are part of the structure, and a GraphDef is a plain immutable value: it prints, hashes
+ * and compares, and is the key of compilation caches.
  *
- * In a GraphDef made inside of a transform, an object that came in from outside also has an *outer index*: its number in the
- * traversal at the entry. See `updateContext.ts`.
+ * In a GraphDef made inside of a transform, an object that came in from outside also has an *outer index*: its number
+ * in the traversal at the entry. See `updateContext.ts`.
  */
 import * as Equal from "effect/Equal"
 import * as Hash from "effect/Hash"
@@ -187,9 +187,9 @@ export const equals = (a: Any, b: Any): boolean =>
 export const equalsIgnoringOuter = (a: Any, b: Any): boolean => compare(a, b, sameEntry)
 
 /**
- * Did a function leave the structure of its arguments alone? `before` is the structure at the entry; `after`, from its entry
- * `from` on, is the structure of the same arguments when the function had returned. True if they are equal and every object
- * still stands in its own place; then only the Variables' values need to go back.
+ * Did a function leave the structure of its arguments alone? `before` is the structure at the entry; `after`, from its
+ * entry `from` on, is the structure of the same arguments when the function had returned. True if they are equal and
+ * every object still stands in its own place; then only the Variables' values need to go back.
  */
 export const sameStructure = (before: Any, after: Any, from = 0): boolean =>
   after.entries.length >= from + before.entries.length && before.entries.every((entry, i) => {

@@ -1,13 +1,13 @@
 /**
  * Nodes: what a traversal of a model goes into. Two sorts:
  *
- * - *graph nodes* have identity (Modules, and classes that say so): one that is met twice is one object, also after a merge;
- *   cycles are fine, since a graph node is made empty first and filled afterwards;
+ * - *graph nodes* have identity (Modules, and classes that say so): one that is met twice is one object, also after a
+ *   merge; cycles are fine, since a graph node is made empty first and filled afterwards;
  * - *tree nodes* are values (arrays, plain objects, States): what is met twice is copied, and they are made from their
  *   finished children.
  *
- * Leaves are Variables and arrays; everything else is static. A class becomes a sort of nodes by its *protocol*, which is a
- * property of its prototype under the symbol `Node`: no registry, nothing global.
+ * Leaves are Variables and arrays; everything else is static. A class becomes a sort of nodes by its *protocol*, which
+ * is a property of its prototype under the symbol `Node`: no registry, nothing global.
  */
 import * as Data from "effect/Data"
 import * as Predicate from "effect/Predicate"
@@ -113,8 +113,8 @@ class StaticImpl extends Data.Class<{ readonly value: unknown }> {
 }
 
 /**
- * Wraps a value, so that traversals take it as one static value: an array of numbers stays one part of the structure instead of a
- * node with as many. Compared by `Equal`.
+ * Wraps a value, so that traversals take it as one static value: an array of numbers stays one part of the structure
+ * instead of a node with as many. Compared by `Equal`.
  *
  * @category constructors
  * @since 0.1.0

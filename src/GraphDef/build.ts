@@ -1,6 +1,6 @@
 /**
- * The inverse of the traversal: from a GraphDef and values to nodes and Variables. Either all of them are new, or those that
- * came from outside of a transform are the outer objects themselves, changed in place.
+ * The inverse of the traversal: from a GraphDef and values to nodes and Variables. Either all of them are new, or those
+ * that came from outside of a transform are the outer objects themselves, changed in place.
  */
 import * as Equal from "effect/Equal"
 import type { Trace } from "../Program/Trace.ts"

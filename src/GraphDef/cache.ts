@@ -1,11 +1,12 @@
 /**
- * Traversals that are kept. A compiled function is called again and again on the same model; walking it each time would cost
- * more than small models take to run. A kept traversal is right as long as no Module in it has changed its fields (their
- * versions say so) and no Variable its metadata: a comparison of two fields for each.
+ * Traversals that are kept. A compiled function is called again and again on the same model; walking it each time would
+ * cost more than small models take to run. A kept traversal is right as long as no Module in it has changed its fields
+ * (their versions say so) and no Variable its metadata: a comparison of two fields for each.
  *
- * A call's arguments are a *surface* (the tuple, plain objects, States, arrays, numbers), which is walked on every call, over
- * *roots* (Modules and Variables), below which the kept traversal counts. Arrays of the surface change with each call and are
- * never kept, so a cache keeps no batch of data alive; and it is keyed weakly by its first root, so it keeps no model alive.
+ * A call's arguments are a *surface* (the tuple, plain objects, States, arrays, numbers), which is walked on every
+ * call, over *roots* (Modules and Variables), below which the kept traversal counts. Arrays of the surface change with
+ * each call and are never kept, so a cache keeps no batch of data alive; and it is keyed weakly by its first root, so
+ * it keeps no model alive.
  */
 import * as Equal from "effect/Equal"
 import { isVariable } from "../Ref/Variable.ts"

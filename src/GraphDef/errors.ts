@@ -1,5 +1,6 @@
 /**
- * What goes wrong between a model and a State: paths that do not fit, and one object at two places where that has no meaning.
+ * What goes wrong between a model and a State: paths that do not fit, and one object at two places where that has no
+ * meaning.
  */
 import * as Data from "effect/Data"
 import * as Path from "../State/Path.ts"

@@ -1,6 +1,6 @@
 /**
- * The traversal: from a value to its GraphDef, its leaves and its objects. Depth first, attributes in sorted order; everything
- * else in this room is built on this order.
+ * The traversal: from a value to its GraphDef, its leaves and its objects. Depth first, attributes in sorted order;
+ * everything else in this room is built on this order.
  */
 import { type Hidden, hiddenOf, isModule } from "../Ref/Module.ts"
 import { type Any as Variable, cellOf, isVariable, type Metadata, type VariableCell } from "../Ref/Variable.ts"
@@ -86,7 +86,10 @@ export const visit = (w: Walk, value: unknown, path: Path, within: boolean): voi
 const heldBy = (value: object): Iterable<unknown> =>
   value instanceof Map ? [...value.keys(), ...value.values()] : value instanceof Set ? value : Object.values(value)
 
-/** A static value must not hide what would be a leaf: it would be a constant of compiled code, and never trained or saved. */
+/**
+ * A static value must not hide what would be a leaf: it would be a constant of compiled code, and never trained or
+ * saved.
+ */
 const visitStatic = (w: Walk, value: object, path: Path): void => {
   w.entries.push({ _tag: "Static", value })
   if (isStatic(value) || ArrayBuffer.isView(value)) return

@@ -1,6 +1,6 @@
 /**
- * States against a structure: which value each leaf gets, and everything that does not fit. Paths may go through a shared node
- * by any of its names, and Variables may be given as snapshots, as live Variables or as bare values.
+ * States against a structure: which value each leaf gets, and everything that does not fit. Paths may go through a
+ * shared node by any of its names, and Variables may be given as snapshots, as live Variables or as bare values.
  */
 import { readCell } from "../Program/Trace.ts"
 import { cellOf, isVariable, type Metadata } from "../Ref/Variable.ts"
@@ -159,7 +159,8 @@ export const describe = (value: unknown): string => {
   return typeof value === "function" ? "a function" : String(value)
 }
 
-// A thousand values are looked at in a step, and nearly all are single arrays: a plain load of their mark tells it fastest.
+// A thousand values are looked at in a step, and nearly all are single arrays: a plain load of their mark tells it
+// fastest.
 const isArray = (u: unknown): u is Tensor =>
   typeof u === "object" && u !== null && (u as Partial<Tensor>)["~linum/Tensor"] !== undefined
 
@@ -168,8 +169,8 @@ export const unwrap = (given: unknown): unknown =>
   isArray(given) || !isVariable(given) ? given : readCell(cellOf(given))
 
 /**
- * Does a new value fit where an old one is? Arrays must have its shape and dtype. Trees of arrays may change their structure,
- * but an array does not become a tree, nor a tree an array.
+ * Does a new value fit where an old one is? Arrays must have its shape and dtype. Trees of arrays may change their
+ * structure, but an array does not become a tree, nor a tree an array.
  */
 export const fits = (before: unknown, after: unknown): boolean => {
   if (isArray(before)) return isArray(after) && sameAval(before.aval, after.aval)

@@ -1,6 +1,6 @@
 /**
- * Several models split, and merged again, that share nodes or Variables: what stands in the first is a reference in the others. The
- * splits of one context number their objects together, and so must the merges, in the same order.
+ * Several models split, and merged again, that share nodes or Variables: what stands in the first is a reference in the
+ * others. The splits of one context number their objects together, and so must the merges, in the same order.
  */
 import * as Effect from "effect/Effect"
 import { TraceError } from "../Tensor/errors.ts"

@@ -1,6 +1,6 @@
 /**
- * Where things are in a GraphDef: the paths of its leaves as a table, and from a path (also one that goes through a shared node
- * by its second name) to the leaf that it means.
+ * Where things are in a GraphDef: the paths of its leaves as a table, and from a path (also one that goes through a
+ * shared node by its second name) to the leaf that it means.
  */
 import type { Path } from "../State/Path.ts"
 import { bareDef, type LeafDef, Table } from "../State/Table.ts"

@@ -1,7 +1,7 @@
 /**
- * Who may change what. Inside a trace only nodes and Variables that the trace made may change their structure: what comes in
- * as an argument is such a node, and its changes reach the outer object when the transform returns. Anything else would be
- * changed once, when traced, and never again.
+ * Who may change what. Inside a trace only nodes and Variables that the trace made may change their structure: what
+ * comes in as an argument is such a node, and its changes reach the outer object when the transform returns. Anything
+ * else would be changed once, when traced, and never again.
  */
 import { currentUnsafe, type Trace } from "../Program/Trace.ts"
 import { hiddenOf, isModule } from "../Ref/Module.ts"

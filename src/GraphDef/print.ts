@@ -71,8 +71,8 @@ export const printGraphDef = (self: Any): string => {
 const quoted = (text: string): string => `"${text.replaceAll("\"", "#quot;")}"`
 
 /**
- * The structure as a Mermaid flowchart: boxes for nodes, rounded ones for Variables and arrays, an arrow for each attribute, so
- * that sharing and cycles show. Static values are left out.
+ * The structure as a Mermaid flowchart: boxes for nodes, rounded ones for Variables and arrays, an arrow for each
+ * attribute, so that sharing and cycles show. Static values are left out.
  *
  * @category conversions
  * @since 0.1.0

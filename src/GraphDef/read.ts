@@ -1,6 +1,6 @@
 /**
- * Reading a whole model at once: its traversal (kept by its root, and right as long as its guards hold), and the values of its
- * Variables, in one synchronous block.
+ * Reading a whole model at once: its traversal (kept by its root, and right as long as its guards hold), and the values
+ * of its Variables, in one synchronous block.
  */
 import { currentUnsafe, readCell, type Trace } from "../Program/Trace.ts"
 import { hiddenOf, isModule } from "../Ref/Module.ts"

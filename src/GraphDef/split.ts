@@ -1,6 +1,6 @@
 /**
- * The effectful half of the lenses: `split` and `state` read a model, `merge` makes one, `update` writes back. Each is one
- * synchronous block, so no fiber ever sees half of a step.
+ * The effectful half of the lenses: `split` and `state` read a model, `merge` makes one, `update` writes back. Each is
+ * one synchronous block, so no fiber ever sees half of a step.
  */
 import * as Effect from "effect/Effect"
 import { currentUnsafe } from "../Program/Trace.ts"
@@ -59,13 +59,16 @@ export interface SplitWith {
   ) => Effect.Effect<[GraphDef<A>, ...SplitStates<A, KindsOf<A>, Fs>], FilterError>
 }
 
-/** @internal The signature is the contract: that a body keeps it, TypeScript could only check by computing the types of all models. */
+/**
+ * @internal The signature is the contract: that a body keeps it, TypeScript could only check by computing the types of
+ * all models.
+ */
 export const bySignature = <F>(body: (...args: ReadonlyArray<never>) => unknown): F => body as F
 
 /**
- * A model as its structure and one State for each filter; one State of everything without filters. The first filter that
- * covers a Variable gets it, and every Variable must be covered: the compiler names a kind that is not. Fails with a
- * `FilterError` where the compiler cannot tell.
+ * A model as its structure and one State for each filter; one State of everything without filters. The first filter
+ * that covers a Variable gets it, and every Variable must be covered: the compiler names a kind that is not. Fails with
+ * a `FilterError` where the compiler cannot tell.
  *
  * ```ts import.meta.vitest
  * import { Effect } from "effect"
@@ -107,7 +110,8 @@ export const splitWith = bySignature<SplitWith>((...filters: ReadonlyArray<Filte
 )
 
 /**
- * The State of a model, or one for each of several filters. Filters need not cover everything; what they leave out is left out.
+ * The State of a model, or one for each of several filters. Filters need not cover everything; what they leave out is
+ * left out.
  *
  * @category getters
  * @since 0.1.0
@@ -160,9 +164,10 @@ export const isMergeError = (u: unknown): u is StructureError | AliasError =>
   u instanceof StructureError || u instanceof AliasError
 
 /**
- * A new model of a structure and States that together have all its leaves: the inverse of `split`. Takes States, and nested
- * plain objects of arrays. Live Variables (`variables`) become part of the new model, everything else gets new ones, which
- * belong to the current trace. Fails with a `StructureError` that lists every missing and every unknown path.
+ * A new model of a structure and States that together have all its leaves: the inverse of `split`. Takes States, and
+ * nested plain objects of arrays. Live Variables (`variables`) become part of the new model, everything else gets new
+ * ones, which belong to the current trace. Fails with a `StructureError` that lists every missing and every unknown
+ * path.
  *
  * @category constructors
  * @since 0.1.0
@@ -172,7 +177,10 @@ export const merge = <A>(
   ...states: ReadonlyArray<StateLike>
 ): Effect.Effect<A, StructureError | AliasError> => attempt(isMergeError, () => mergeWith(self, states, []).value as A)
 
-/** @internal What `merge` makes, and all objects by index: those that earlier merges of one index space made, and its own. */
+/**
+ * @internal What `merge` makes, and all objects by index: those that earlier merges of one index space made, and its
+ * own.
+ */
 export const mergeWith = (
   self: Any,
   states: ReadonlyArray<StateLike>,

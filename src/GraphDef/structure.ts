@@ -1,5 +1,6 @@
 /**
- * Changes of structure: fields set and removed, Variables popped. They keep the identity of nodes and count their versions.
+ * Changes of structure: fields set and removed, Variables popped. They keep the identity of nodes and count their
+ * versions.
  */
 import type * as Effect from "effect/Effect"
 import { FilterError } from "../State/errors.ts"
@@ -34,7 +35,8 @@ const graphSort = (operation: string, node: object, path: Path): GraphSort => {
 }
 
 /**
- * Sets a field of a node, whether it was there or not. Fails with a `TraceError` inside a trace that did not make the node.
+ * Sets a field of a node, whether it was there or not. Fails with a `TraceError` inside a trace that did not make the
+ * node.
  *
  * @category combinators
  * @since 0.1.0
@@ -52,8 +54,8 @@ export const setAttribute = (
   })
 
 /**
- * Removes a field of a node. Fails with a `StructureError` if there is none, and with a `TraceError` inside a trace that did
- * not make the node.
+ * Removes a field of a node. Fails with a `StructureError` if there is none, and with a `TraceError` inside a trace
+ * that did not make the node.
  *
  * @category combinators
  * @since 0.1.0
@@ -158,9 +160,9 @@ export type PopError = FilterError | StructureError | TraceError
 const isPopError = (u: unknown): u is PopError => u instanceof FilterError || isStructural(u)
 
 /**
- * Removes the Variables that the filters cover from a model, and gives them as a State (one for each filter, if there are
- * several). A Variable that is shared is removed at its first path only. Fails with a `StructureError` if one stands in an
- * array, and then nothing is removed.
+ * Removes the Variables that the filters cover from a model, and gives them as a State (one for each filter, if there
+ * are several). A Variable that is shared is removed at its first path only. Fails with a `StructureError` if one
+ * stands in an array, and then nothing is removed.
  *
  * ```ts import.meta.vitest
  * import { Effect } from "effect"

@@ -1,6 +1,6 @@
 /**
- * Walks over a model: everything in it, what is in it twice, and models made from it part by part. They look at structure and
- * hand out Variables, never values, so the first two are plain functions.
+ * Walks over a model: everything in it, what is in it twice, and models made from it part by part. They look at
+ * structure and hand out Variables, never values, so the first two are plain functions.
  */
 import * as Effect from "effect/Effect"
 import { currentUnsafe } from "../Program/Trace.ts"
@@ -13,8 +13,8 @@ import { sortOf } from "./Node.ts"
 import { snapshot, traverse } from "./read.ts"
 
 /**
- * Everything in a value with its path, depth first: containers after their children, the value itself last. What has identity
- * comes once, at its first path.
+ * Everything in a value with its path, depth first: containers after their children, the value itself last. What has
+ * identity comes once, at its first path.
  *
  * @category traversing
  * @since 0.1.0
@@ -41,8 +41,8 @@ function* iterate(
 }
 
 /**
- * All paths of each node and Variable that is in a value more than once. What is below a node that was met before is not
- * reported again.
+ * All paths of each node and Variable that is in a value more than once. What is below a node that was met before is
+ * not reported again.
  *
  * @category traversing
  * @since 0.1.0
@@ -81,8 +81,9 @@ export const map = <A>(self: A, f: (path: Path, value: unknown) => unknown): Eff
   })
 
 /**
- * A copy of a value with everything in it replaced by `f(path, part)`, children before the nodes that hold them. `f` sees copies
- * of nodes with their new children. What is shared is visited once and stays shared. Fails with an `AliasError` on a cycle.
+ * A copy of a value with everything in it replaced by `f(path, part)`, children before the nodes that hold them. `f`
+ * sees copies of nodes with their new children. What is shared is visited once and stays shared. Fails with an
+ * `AliasError` on a cycle.
  *
  * @category traversing
  * @since 0.1.0

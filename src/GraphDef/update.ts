@@ -1,6 +1,6 @@
 /**
- * `update`: the way back from States into a model. First everything that was given is compared with what is there, then all of
- * it is written in one block, or nothing.
+ * `update`: the way back from States into a model. First everything that was given is compared with what is there, then
+ * all of it is written in one block, or nothing.
  */
 import type * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
@@ -24,9 +24,9 @@ const isUpdateError = (u: unknown): u is UpdateError =>
   u instanceof TraceError
 
 /**
- * Writes States into a model, in place; what they leave out stays. Takes States, snapshots, and nested plain objects of arrays.
- * Arrays must have the shapes and dtypes that are there. Fails with a `StructureError` that lists everything that does not fit,
- * and then nothing is written.
+ * Writes States into a model, in place; what they leave out stays. Takes States, snapshots, and nested plain objects of
+ * arrays. Arrays must have the shapes and dtypes that are there. Fails with a `StructureError` that lists everything
+ * that does not fit, and then nothing is written.
  *
  * ```ts import.meta.vitest
  * import { Effect } from "effect"

@@ -1,6 +1,6 @@
 /**
- * The four steps by which a transform takes a graph of objects through a pure function and gives the changes back, keeping the
- * identity of the objects outside:
+ * The four steps by which a transform takes a graph of objects through a pure function and gives the changes back,
+ * keeping the identity of the objects outside:
  *
  * ```text
  *            outside                          inside
@@ -35,8 +35,8 @@ export type Split = Flat
 export const outerSplit = (value: unknown): Flat => flatten(value)
 
 /**
- * Step 2: makes fresh nodes and Variables, owned by a trace. `values[i]` is the value of leaf i: the value tree of a Variable,
- * or an array. `objects` have the numbers of step 1.
+ * Step 2: makes fresh nodes and Variables, owned by a trace. `values[i]` is the value of leaf i: the value tree of a
+ * Variable, or an array. `objects` have the numbers of step 1.
  *
  * @internal
  */
@@ -68,9 +68,9 @@ export interface OuterMergeOptions {
 export type Write = (variable: Variable, value: unknown) => void
 
 /**
- * Step 4: the value outside. Objects with an outer index are the objects of step 1 themselves: attributes that differ are
- * replaced, removed or added (and the node's version counted if there are any), Variables are written where `values[i]` is
- * not undefined. All others are made new. Nothing is changed before everything is built.
+ * Step 4: the value outside. Objects with an outer index are the objects of step 1 themselves: attributes that differ
+ * are replaced, removed or added (and the node's version counted if there are any), Variables are written where
+ * `values[i]` is not undefined. All others are made new. Nothing is changed before everything is built.
  *
  * @internal
  */
@@ -82,10 +82,10 @@ export const outerMerge = (
 ): unknown => build(graphdef, values, { owner: options.owner, outer, write: options.write }).value
 
 /**
- * Runs a function on a copy of a model (or of several, in an array or object) and brings what it changed back: all four steps
- * in one Effect. Values of Variables, fields set, removed or swapped inside reach the objects outside, which stay the same
- * objects; where the result of the function has objects of the copy, it has the outer ones in their place. When the function
- * fails, nothing is changed.
+ * Runs a function on a copy of a model (or of several, in an array or object) and brings what it changed back: all four
+ * steps in one Effect. Values of Variables, fields set, removed or swapped inside reach the objects outside, which stay
+ * the same objects; where the result of the function has objects of the copy, it has the outer ones in their place.
+ * When the function fails, nothing is changed.
  *
  * ```ts import.meta.vitest
  * import { Effect } from "effect"

@@ -49,9 +49,9 @@ export interface BatchNormCall {
 /**
  * Every feature normalized over the batch, times `scale`, plus `bias`. `flax.nnx.BatchNorm`.
  *
- * In training it normalizes with the mean and variance of the batch, and moves the running ones towards them, in float32:
- * running = momentum · running + (1 - momentum) · batch. With `useRunningAverage` it normalizes with those, and writes nothing;
- * `evalMode(model)` is a view of a model that does so.
+ * In training it normalizes with the mean and variance of the batch, and moves the running ones towards them, in
+ * float32: running = momentum · running + (1 - momentum) · batch. With `useRunningAverage` it normalizes with those,
+ * and writes nothing; `evalMode(model)` is a view of a model that does so.
  *
  * Parameters: `scale` and `bias` [numFeatures]; statistics (`BatchStat`): `mean` and `var` [numFeatures], float32.
  *

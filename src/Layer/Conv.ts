@@ -1,5 +1,6 @@
 /**
- * Convolution over any number of spatial axes. Channels are last, as in Flax: images are [batch, height, width, features].
+ * Convolution over any number of spatial axes. Channels are last, as in Flax: images are [batch, height, width,
+ * features].
  */
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
@@ -23,9 +24,9 @@ import { checkFeatures, type MakeError, param, paramIf, promoteDType, typed } fr
 type EachAxis = number | ReadonlyArray<number>
 
 /**
- * What is before and after the input along its spatial axes: as many zeros as keep its size (`SAME`), nothing (`VALID`), its
- * other end (`CIRCULAR`), its mirror image (`REFLECT`), zeros before it only (`CAUSAL`, one spatial axis), or numbers of zeros:
- * one for all, or for each axis one or [before, after].
+ * What is before and after the input along its spatial axes: as many zeros as keep its size (`SAME`), nothing
+ * (`VALID`), its other end (`CIRCULAR`), its mirror image (`REFLECT`), zeros before it only (`CAUSAL`, one spatial
+ * axis), or numbers of zeros: one for all, or for each axis one or [before, after].
  */
 export type ConvPadding =
   | "SAME"
@@ -69,8 +70,8 @@ export interface ConvFields<UseBias extends boolean, Mask extends Tensor | undef
 }
 
 /**
- * A convolution: [batch…, spatial…, inFeatures] to [batch…, spatial…, outFeatures]. Without batch axes the input is one example.
- * `flax.nnx.Conv`.
+ * A convolution: [batch…, spatial…, inFeatures] to [batch…, spatial…, outFeatures]. Without batch axes the input is one
+ * example. `flax.nnx.Conv`.
  *
  * Parameters: `kernel` [kernelSize…, inFeatures / featureGroupCount, outFeatures], `bias` [outFeatures].
  *

@@ -32,10 +32,11 @@ export interface DropoutCall {
 }
 
 /**
- * Sets elements to 0 with probability `rate`, and divides the others by 1 - rate, so that the mean stays. `flax.nnx.Dropout`.
+ * Sets elements to 0 with probability `rate`, and divides the others by 1 - rate, so that the mean stays.
+ * `flax.nnx.Dropout`.
  *
- * The layer holds a stream of random keys of its own, forked from the stream `dropout` (or `default`) of the service `Rngs`.
- * `evalMode(model)` is a view of a model in which dropout does nothing.
+ * The layer holds a stream of random keys of its own, forked from the stream `dropout` (or `default`) of the service
+ * `Rngs`. `evalMode(model)` is a view of a model in which dropout does nothing.
  *
  * ```ts import.meta.vitest
  * import { Effect } from "effect"

@@ -1,6 +1,6 @@
 /**
- * Layer normalization (Ba et al., "Layer normalization", 2016), and its variant without a mean (Zhang and Sennrich, "Root mean
- * square layer normalization", 2019).
+ * Layer normalization (Ba et al., "Layer normalization", 2016), and its variant without a mean (Zhang and Sennrich,
+ * "Root mean square layer normalization", 2019).
  */
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"

@@ -1,6 +1,6 @@
 /**
- * The linear layer over any axes: sums over several axes of the input, gives several axes of features, and may keep leading
- * axes apart, each with parameters of its own.
+ * The linear layer over any axes: sums over several axes of the input, gives several axes of features, and may keep
+ * leading axes apart, each with parameters of its own.
  */
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
@@ -40,10 +40,11 @@ export interface LinearGeneralFields<UseBias extends boolean> extends KernelFiel
 }
 
 /**
- * A linear layer whose features may be several axes: [batch…, inFeatures…] to [batch…, outFeatures…]. `flax.nnx.LinearGeneral`.
+ * A linear layer whose features may be several axes: [batch…, inFeatures…] to [batch…, outFeatures…].
+ * `flax.nnx.LinearGeneral`.
  *
- * Parameters: `kernel` [batchSizes…, inFeatures…, outFeatures…], `bias` [batchSizes…, outFeatures…]. They are initialized as
- * matrices, with all inputs as one axis and all outputs as another.
+ * Parameters: `kernel` [batchSizes…, inFeatures…, outFeatures…], `bias` [batchSizes…, outFeatures…]. They are
+ * initialized as matrices, with all inputs as one axis and all outputs as another.
  *
  * ```ts import.meta.vitest
  * import { Effect } from "effect"

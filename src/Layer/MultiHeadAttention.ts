@@ -1,6 +1,7 @@
 /**
- * Multi-head attention (Vaswani et al., "Attention is all you need", 2017), with a cache for decoding one token after the other,
- * grouped queries (Ainslie et al., "GQA", 2023) and normalized queries and keys (Dehghani et al., "ViT-22B", 2023).
+ * Multi-head attention (Vaswani et al., "Attention is all you need", 2017), with a cache for decoding one token after
+ * the other, grouped queries (Ainslie et al., "GQA", 2023) and normalized queries and keys (Dehghani et al., "ViT-22B",
+ * 2023).
  */
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
@@ -118,12 +119,12 @@ export interface MultiHeadAttentionCall {
  * Attention of [batch…, T, inFeatures] to itself, or to `inputsK` and `inputsV`: [batch…, T, outFeatures].
  * `flax.nnx.MultiHeadAttention`.
  *
- * It projects its input to queries, keys and values with numHeads heads of qkvFeatures / numHeads features each (`query`, `key`,
- * `value`, of which each is a `LinearGeneral`), attends, and projects what comes out with `out`.
+ * It projects its input to queries, keys and values with numHeads heads of qkvFeatures / numHeads features each
+ * (`query`, `key`, `value`, of which each is a `LinearGeneral`), attends, and projects what comes out with `out`.
  *
- * **Decoding.** After `initCache([batch…, maxLength, inFeatures])` and with `decode` it takes one token a call, [batch…, 1,
- * inFeatures], writes its key and value to the Variables `cachedKey` and `cachedValue` (of kind `Cache`) at `cacheIndex`, and
- * attends to all tokens so far.
+ * **Decoding.** After `initCache([batch…, maxLength, inFeatures])` and with `decode` it takes one token a call,
+ * [batch…, 1, inFeatures], writes its key and value to the Variables `cachedKey` and `cachedValue` (of kind `Cache`) at
+ * `cacheIndex`, and attends to all tokens so far.
  *
  * ```ts import.meta.vitest
  * import { Effect } from "effect"
@@ -158,7 +159,10 @@ export class MultiHeadAttention<UseBias extends boolean = true>
     return apply(this, x, options)
   }
 
-  /** Makes an empty cache for inputs of this shape, [batch…, maxLength, inFeatures]: new Variables in the fields `cached…`. */
+  /**
+   * Makes an empty cache for inputs of this shape, [batch…, maxLength, inFeatures]: new Variables in the fields
+   * `cached…`.
+   */
   initCache(
     inputShape: Shape.Shape,
     options: { readonly dtype?: DType | undefined } = {}

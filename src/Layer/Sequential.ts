@@ -39,7 +39,8 @@ type ServicesOf<S> = Running<S> extends infer F ? F extends Effect.Effect<infer 
   : never
 
 /**
- * Modules and functions, each applied to what the one before gave. `flax.nnx.Sequential`, for steps from one array to one array.
+ * Modules and functions, each applied to what the one before gave. `flax.nnx.Sequential`, for steps from one array to
+ * one array.
  *
  * `make` takes Modules, functions, and Effects that make Modules, which run in order.
  *

@@ -1,8 +1,8 @@
 /**
  * Attention as layers use it: with dropout of its weights, and the masks that go with it.
  *
- * Without dropout the formula is that of `jax.nn.dot_product_attention`; with it, Flax's own, which computes in the operands'
- * dtype. They differ in roundings only.
+ * Without dropout the formula is that of `jax.nn.dot_product_attention`; with it, Flax's own, which computes in the
+ * operands' dtype. They differ in roundings only.
  */
 import type { DType } from "../Tensor/DType.ts"
 import { ShapeError, TraceError } from "../Tensor/errors.ts"
@@ -66,7 +66,8 @@ export const dotProductAttentionWeights = (query: Tensor, key: Tensor, options: 
 }
 
 /**
- * Attention, softmax(q kᵀ / √d) v with dropout of the weights: [batch…, T, heads, depth]. `flax.nnx.dot_product_attention`.
+ * Attention, softmax(q kᵀ / √d) v with dropout of the weights: [batch…, T, heads, depth].
+ * `flax.nnx.dot_product_attention`.
  *
  * Fails with a `ShapeError` when the operands do not fit together, and a `TraceError` for dropout without a key.
  *
@@ -141,8 +142,8 @@ export const makeCausalMask = (x: Tensor, options: MaskOptions = {}): Tensor => 
 }
 
 /**
- * The mask that lets through what all masks let through; undefined ones count for nothing, and none at all give undefined.
- * `flax.nnx.combine_masks`.
+ * The mask that lets through what all masks let through; undefined ones count for nothing, and none at all give
+ * undefined. `flax.nnx.combine_masks`.
  *
  * Fails with a `ShapeError` for masks of different ranks.
  *

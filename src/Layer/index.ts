@@ -1,9 +1,9 @@
 /**
- * Layers, `flax.nnx` in camelCase: the same parameters under the same names, the same defaults, and from the same seed the same
- * first values.
+ * Layers, `flax.nnx` in camelCase: the same parameters under the same names, the same defaults, and from the same seed
+ * the same first values.
  *
- * A layer is a Module of readonly fields. `Linear.make(2, 3)` is an Effect that makes one with keys from the service `Rngs`, and
- * `layer.apply(x)` is an Effect that runs it.
+ * A layer is a Module of readonly fields. `Linear.make(2, 3)` is an Effect that makes one with keys from the service
+ * `Rngs`, and `layer.apply(x)` is an Effect that runs it.
  *
  * @since 0.1.0
  */

@@ -1,10 +1,11 @@
 /**
  * Initializers: functions from a key, a shape and a dtype to the first value of a parameter. `jax.nn.initializers` in
- * camelCase: the same formulas and constants, with the same rounding, so that a key gives the parameters that it gives there.
+ * camelCase: the same formulas and constants, with the same rounding, so that a key gives the parameters that it gives
+ * there.
  *
- * Those that scale with a parameter's shape count its *fans*: how many inputs reach an output, and how many outputs an input.
- * In a shape, the axis before the last one is that of the inputs, the last one that of the outputs, and all others (those of
- * a convolution's window) multiply both.
+ * Those that scale with a parameter's shape count its *fans*: how many inputs reach an output, and how many outputs an
+ * input. In a shape, the axis before the last one is that of the inputs, the last one that of the outputs, and all
+ * others (those of a convolution's window) multiply both.
  */
 import { closedProgram } from "../Program/build.ts"
 import * as control from "../Program/control.ts"
@@ -24,7 +25,8 @@ import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import { literal, type Tensor } from "../Tensor/Tensor.ts"
 
 /**
- * Makes the first value of a parameter: from a key (uint32[2]), a shape and a dtype (float32 by default) an array of them.
+ * Makes the first value of a parameter: from a key (uint32[2]), a shape and a dtype (float32 by default) an array of
+ * them.
  *
  * @category models
  * @since 0.1.0
@@ -113,8 +115,8 @@ export interface TruncatedNormalOptions extends InitializerOptions {
 }
 
 /**
- * Normal, with what lies outside of `lower` and `upper` standard deviations drawn again. `stddev`, 0.01 by default, is that of
- * the normal distribution before: the result's is smaller.
+ * Normal, with what lies outside of `lower` and `upper` standard deviations drawn again. `stddev`, 0.01 by default, is
+ * that of the normal distribution before: the result's is smaller.
  *
  * @category random
  * @since 0.1.0
@@ -203,8 +205,8 @@ const scaling = (scale: number, mode: FanMode, distribution: Distribution) => (o
   varianceScaling(scale, mode, distribution, options)
 
 /**
- * Uniform with variance 2 / (inputs + outputs): Glorot and Bengio, "Understanding the difficulty of training deep feedforward
- * neural networks", 2010.
+ * Uniform with variance 2 / (inputs + outputs): Glorot and Bengio, "Understanding the difficulty of training deep
+ * feedforward neural networks", 2010.
  *
  * @category random
  * @since 0.1.0
@@ -270,9 +272,9 @@ export interface OrthogonalOptions extends InitializerOptions {
 }
 
 /**
- * The rows of a matrix made orthonormal, one after the other: each loses what lies in the span of those before it, twice (once
- * is not enough in floating point: Giraud et al., 2005), and gets length 1. This is the Q of a QR decomposition of the transpose
- * whose R has a positive diagonal.
+ * The rows of a matrix made orthonormal, one after the other: each loses what lies in the span of those before it,
+ * twice (once is not enough in floating point: Giraud et al., 2005), and gets length 1. This is the Q of a QR
+ * decomposition of the transpose whose R has a positive diagonal.
  */
 const orthonormalRows = (rows: Tensor): Tensor => {
   const [count, length] = rows.shape
@@ -304,8 +306,9 @@ const orthogonalMatrix = (key: Tensor, rows: number, columns: number, dtype: DTy
 }
 
 /**
- * Uniformly distributed orthogonal matrices times `scale`: the columns along `columnAxis` are orthonormal, or if there are more
- * of them than rows, the rows. Mezzadri, "How to generate random matrices from the classical compact groups", 2007.
+ * Uniformly distributed orthogonal matrices times `scale`: the columns along `columnAxis` are orthonormal, or if there
+ * are more of them than rows, the rows. Mezzadri, "How to generate random matrices from the classical compact groups",
+ * 2007.
  *
  * Fails with a `ShapeError` for fewer than two axes.
  *
@@ -331,8 +334,8 @@ export const orthogonal =
   }
 
 /**
- * Convolution kernels that are an orthogonal matrix in the middle of the window and 0 elsewhere: Xiao et al., "Dynamical isometry
- * and a mean field theory of CNNs", 2018.
+ * Convolution kernels that are an orthogonal matrix in the middle of the window and 0 elsewhere: Xiao et al.,
+ * "Dynamical isometry and a mean field theory of CNNs", 2018.
  *
  * Fails with a `ShapeError` unless there are one to three window axes, and at least as many outputs as inputs.
  *

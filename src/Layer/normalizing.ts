@@ -1,5 +1,6 @@
 /**
- * What the normalization layers share: mean and variance over some axes, and the normalized input times `scale` plus `bias`.
+ * What the normalization layers share: mean and variance over some axes, and the normalized input times `scale` plus
+ * `bias`.
  *
  * Statistics are computed in float32 at least. The fast variance is mean(x²) - mean(x)², at least 0; the other one is
  * mean((x - mean(x))²).

@@ -50,8 +50,8 @@ export const paramIf = <Use extends boolean>(
   (use ? param(how) : Effect.void) as Effect.Effect<ParamIf<Use>, RngStreamError, Rngs>
 
 /**
- * The dtype that operands are computed in: `dtype` if it is given, else what they promote to, and float32 for integers. Fails with
- * a `DTypeError` if the given one is no float. `flax.nnx.nn.dtypes.canonicalize_dtype`.
+ * The dtype that operands are computed in: `dtype` if it is given, else what they promote to, and float32 for integers.
+ * Fails with a `DTypeError` if the given one is no float. `flax.nnx.nn.dtypes.canonicalize_dtype`.
  */
 export const canonicalDType = (
   layer: string,

@@ -1,6 +1,7 @@
 /**
- * Views: a model with other static fields over the same Variables. A model has no mode that is switched back and forth; there
- * are views of it for training, for evaluation, for decoding, all alive at the same time, and what one learns the others know.
+ * Views: a model with other static fields over the same Variables. A model has no mode that is switched back and forth;
+ * there are views of it for training, for evaluation, for decoding, all alive at the same time, and what one learns the
+ * others know.
  */
 import * as Effect from "effect/Effect"
 import { build } from "../GraphDef/build.ts"
@@ -42,8 +43,8 @@ const viewUnsafe = <A>(node: A, attributes: Attributes): { readonly value: A; re
 }
 
 /**
- * A new tree of a model's nodes with the same Variables, in which static fields have other values: in every Module that has a
- * static field of that name. `flax.nnx.view`.
+ * A new tree of a model's nodes with the same Variables, in which static fields have other values: in every Module that
+ * has a static field of that name. `flax.nnx.view`.
  *
  * Fails with a `StructureError` that lists the names that no Module has.
  *
@@ -77,7 +78,8 @@ export const view = <A>(node: A, attributes: Attributes): Effect.Effect<A, Struc
   })
 
 /**
- * A view of a model for evaluation: dropout does nothing, batch normalization uses the running statistics. `Module.eval` of Flax.
+ * A view of a model for evaluation: dropout does nothing, batch normalization uses the running statistics.
+ * `Module.eval` of Flax.
  *
  * ```ts import.meta.vitest
  * import { Effect } from "effect"

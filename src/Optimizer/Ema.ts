@@ -134,8 +134,8 @@ export class EMA<M> extends Module("EMA")<{
   }
 
   /**
-   * Moves the averages towards the values that the model's Variables have now. Fails with a `StructureError` if the model does not
-   * have the Variables that it had.
+   * Moves the averages towards the values that the model's Variables have now. Fails with a `StructureError` if the
+   * model does not have the Variables that it had.
    *
    * @category training
    * @since 0.1.0
@@ -172,8 +172,8 @@ export class EMA<M> extends Module("EMA")<{
   }
 
   /**
-   * A model of the structure of `model` whose averaged Variables are the EMA's own: later updates of the averages are seen in it.
-   * Variables that are not averaged are copies of the model's.
+   * A model of the structure of `model` whose averaged Variables are the EMA's own: later updates of the averages are
+   * seen in it. Variables that are not averaged are copies of the model's.
    *
    * @category evaluation
    * @since 0.1.0

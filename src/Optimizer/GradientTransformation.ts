@@ -1,10 +1,10 @@
 /**
- * Gradient transformations: pure data of two functions. `init(params)` makes a state; `update(updates, state, params)` turns
- * gradients into what is added to the parameters, and gives the next state. All are trees of arrays, and nothing is computed: an
- * update is a few equations of whatever Program is being built.
+ * Gradient transformations: pure data of two functions. `init(params)` makes a state; `update(updates, state, params)`
+ * turns gradients into what is added to the parameters, and gives the next state. All are trees of arrays, and nothing
+ * is computed: an update is a few equations of whatever Program is being built.
  *
- * Transformations compose: `chain` is a monoid with `identity`. The sign of descent is a part of the chain as well: it is
- * `scaleByLearningRate` that multiplies by minus the learning rate.
+ * Transformations compose: `chain` is a monoid with `identity`. The sign of descent is a part of the chain as well: it
+ * is `scaleByLearningRate` that multiplies by minus the learning rate.
  *
  * Names, defaults and formulas are Optax's, in camelCase.
  */
@@ -24,14 +24,15 @@ export interface Updated<out T, out S> {
 /**
  * A function from gradients to updates of parameters, with a state of type `S`.
  *
- * `update` keeps the structure of the updates; `params` are the parameters before the step and have it too. Both functions throw
- * `StructureError`, `ShapeError` and `DTypeError`.
+ * `update` keeps the structure of the updates; `params` are the parameters before the step and have it too. Both
+ * functions throw `StructureError`, `ShapeError` and `DTypeError`.
  *
  * @category models
  * @since 0.1.0
  */
 export interface GradientTransformation<S = ArrayTree> {
-  // Methods, so that a transformation of known state is one of unknown state: only its own states are ever given back to it.
+  // Methods, so that a transformation of known state is one of unknown state: only its own states are ever given back
+  // to it.
   init(params: ArrayTree): S
   update<T>(updates: T, state: S, params: T): Updated<T, S>
 }
@@ -168,8 +169,8 @@ export const namedChain = <const Ts extends Readonly<Record<string, GradientTran
 }
 
 /**
- * Transformations under `chain`, with `identity`: a monoid, as Effect's `Reducer`. Updates are associative; states are up to how
- * they nest.
+ * Transformations under `chain`, with `identity`: a monoid, as Effect's `Reducer`. Updates are associative; states are
+ * up to how they nest.
  *
  * @category instances
  * @since 0.1.0

@@ -1,6 +1,6 @@
 /**
- * The Optimizer: a Module that holds the state of a gradient transformation for the parameters of a model, and writes the
- * parameters. It does not hold the model, so both are arguments of a training step.
+ * The Optimizer: a Module that holds the state of a gradient transformation for the parameters of a model, and writes
+ * the parameters. It does not hold the model, so both are arguments of a training step.
  *
  * ```text
  * Optimizer
@@ -67,8 +67,8 @@ const isOptimizerError = (u: unknown): u is OptimizerError =>
   u instanceof StructureError || u instanceof FilterError || u instanceof ImmutableVariableError || isTensorError(u)
 
 /**
- * @internal The static part of an Optimizer. A transformation is the same only if it is the same object: two `adam(1e-3)` are
- * traced twice.
+ * @internal The static part of an Optimizer. A transformation is the same only if it is the same object: two
+ * `adam(1e-3)` are traced twice.
  */
 export class Settings implements Equal.Equal {
   readonly tx: GradientTransformation
@@ -238,10 +238,11 @@ export class Optimizer<M, F = typeof Param, V = ArrayTree> extends Module("Optim
   }
 
   /**
-   * One step: transforms the gradients, adds the updates to the parameters, and keeps the new state. Everything is written at once,
-   * or nothing. `grads` is what `grad(loss, { wrt })(model, …)` gives. Returns the updates.
+   * One step: transforms the gradients, adds the updates to the parameters, and keeps the new state. Everything is
+   * written at once, or nothing. `grads` is what `grad(loss, { wrt })(model, …)` gives. Returns the updates.
    *
-   * Fails with a `StructureError` that lists every gradient that is missing, unknown or of another shape than its parameter.
+   * Fails with a `StructureError` that lists every gradient that is missing, unknown or of another shape than its
+   * parameter.
    *
    * @category training
    * @since 0.1.0
@@ -267,8 +268,8 @@ export class Optimizer<M, F = typeof Param, V = ArrayTree> extends Module("Optim
 }
 
 /**
- * What a transformation makes of gradients. Where it fails and the state is that of other parameters, this is the error: a
- * `StructureError` that lists what does not fit.
+ * What a transformation makes of gradients. Where it fails and the state is that of other parameters, this is the
+ * error: a `StructureError` that lists what does not fit.
  */
 const transformed = (
   operation: string,

@@ -1,5 +1,6 @@
 /**
- * Transformations that accumulate updates over steps: momentum, moving averages, and several small batches as one large one.
+ * Transformations that accumulate updates over steps: momentum, moving averages, and several small batches as one large
+ * one.
  */
 import { fullLike } from "../Tensor/construct.ts"
 import type { DType } from "../Tensor/DType.ts"
@@ -139,8 +140,8 @@ export interface MultiStepsState<S> {
 }
 
 /**
- * Gathers the gradients of `everyK` steps and updates once, with zeros for updates in between: a large batch in small ones.
- * `everyK` is a number or a function of the count of updates.
+ * Gathers the gradients of `everyK` steps and updates once, with zeros for updates in between: a large batch in small
+ * ones. `everyK` is a number or a function of the count of updates.
  *
  * @category accumulation
  * @since 0.1.0
@@ -202,8 +203,8 @@ export interface ApplyEveryState {
 }
 
 /**
- * Adds up updates, and gives the sum every `k` steps and zeros in between. Other parts of a chain are not held up by it: see
- * `multiSteps`.
+ * Adds up updates, and gives the sum every `k` steps and zeros in between. Other parts of a chain are not held up by
+ * it: see `multiSteps`.
  *
  * @category accumulation
  * @since 0.1.0

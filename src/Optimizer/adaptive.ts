@@ -1,6 +1,6 @@
 /**
- * The cores of the adaptive optimizers: transformations that scale updates by moments of past gradients. Formulas follow Optax's
- * `transform.py`; the papers are named where a formula comes from.
+ * The cores of the adaptive optimizers: transformations that scale updates by moments of past gradients. Formulas
+ * follow Optax's `transform.py`; the papers are named where a formula comes from.
  */
 import { fullLike } from "../Tensor/construct.ts"
 import type { DType } from "../Tensor/DType.ts"
@@ -288,7 +288,10 @@ export interface LionOptions {
   readonly b2?: TensorLike | undefined
   /** The dtype of the momentum: that of the parameter. */
   readonly muDtype?: DType | undefined
-  /** The direction: its sign (`hard`, the default), its tanh (`smooth`), or itself within ±1 and its sign beyond (`refined`). */
+  /**
+   * The direction: its sign (`hard`, the default), its tanh (`smooth`), or itself within ±1 and its sign beyond
+   * (`refined`).
+   */
   readonly mode?: "hard" | "smooth" | "refined" | undefined
   /** What the direction is multiplied by before tanh: 1. */
   readonly smoothBeta?: number | undefined
@@ -416,7 +419,8 @@ export interface StddevState extends RmsState {
 }
 
 /**
- * Divides by the standard deviation of gradients: the root of the average of squares minus the squared average (Graves 2013).
+ * Divides by the standard deviation of gradients: the root of the average of squares minus the squared average (Graves
+ * 2013).
  *
  * @category scaling
  * @since 0.1.0

@@ -54,7 +54,8 @@ export interface NoiseState {
 }
 
 /**
- * Adds Gaussian noise of the variance eta / countᵞ (Neelakantan et al. 2015, arXiv 1511.06807). `key` is a key or a seed.
+ * Adds Gaussian noise of the variance eta / countᵞ (Neelakantan et al. 2015, arXiv 1511.06807). `key` is a key or a
+ * seed.
  *
  * @category adding
  * @since 0.1.0

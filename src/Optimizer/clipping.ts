@@ -67,8 +67,8 @@ export interface AdaptiveGradClipOptions {
 }
 
 /**
- * Scales each unit of an update (a column of a matrix, an output channel of a kernel) so that its norm is at most `clipping`
- * times that of its parameter (Brock et al. 2021, arXiv 2102.06171).
+ * Scales each unit of an update (a column of a matrix, an output channel of a kernel) so that its norm is at most
+ * `clipping` times that of its parameter (Brock et al. 2021, arXiv 2102.06171).
  *
  * @category clipping
  * @since 0.1.0

@@ -1,6 +1,6 @@
 /**
- * Transformations that apply only under a condition of the running program. Both outcomes are equations of the Program, and a
- * selection chooses: states and updates are arrays, so nothing is lost but a little arithmetic.
+ * Transformations that apply only under a condition of the running program. Both outcomes are equations of the Program,
+ * and a selection chooses: states and updates are arrays, so nothing is lost but a little arithmetic.
  */
 import * as lax from "../Tensor/lax/index.ts"
 import { where } from "../Tensor/numpy/logic.ts"
@@ -36,8 +36,8 @@ const conditional = <S>(
 const zero = (u: Tensor): Tensor => lax.broadcastTo(literal(0, u.dtype), u.shape)
 
 /**
- * Applies a transformation at the steps where a condition holds (a scalar bool of the int32 count of updates before); at others
- * updates and state stay as they are.
+ * Applies a transformation at the steps where a condition holds (a scalar bool of the int32 count of updates before);
+ * at others updates and state stay as they are.
  *
  * @category combinators
  * @since 0.1.0
@@ -68,8 +68,8 @@ export interface ApplyIfFiniteState<S> {
 }
 
 /**
- * Leaves out updates with an element that is not finite (zeros, and the state stays); after `maxConsecutiveErrors` of them in a row it
- * gives up and applies them.
+ * Leaves out updates with an element that is not finite (zeros, and the state stays); after `maxConsecutiveErrors` of
+ * them in a row it gives up and applies them.
  *
  * @category combinators
  * @since 0.1.0

@@ -1,6 +1,6 @@
 /**
- * The CTC loss: the probability that a model gives to a sequence of labels, over all ways to stretch it over time with blanks
- * in between (Graves et al. 2006). Optax's recursion, in log space.
+ * The CTC loss: the probability that a model gives to a sequence of labels, over all ways to stretch it over time with
+ * blanks in between (Graves et al. 2006). Optax's recursion, in log space.
  */
 import * as Effect from "effect/Effect"
 import { zeros } from "../Tensor/construct.ts"
@@ -47,8 +47,8 @@ const logarithmOf0 = (shape: Shape.Shape, value: number): Tensor => broadcastTo(
 /**
  * -log of the probability of each sequence of labels: f32[B].
  *
- * `logits` f32[B, T, K] are scores of K classes at T times, `labels` i32[B, N] numbers of classes without blanks. Paddings f32[B, T] and
- * f32[B, N] are 1 where a sequence has ended.
+ * `logits` f32[B, T, K] are scores of K classes at T times, `labels` i32[B, N] numbers of classes without blanks.
+ * Paddings f32[B, T] and f32[B, N] are 1 where a sequence has ended.
  *
  * @category losses
  * @since 0.1.0

@@ -1,6 +1,6 @@
 /**
- * The second moment of large matrices by its row and column means (Shazeer and Stern 2018, arXiv 1804.04235): what Adafactor is
- * made of.
+ * The second moment of large matrices by its row and column means (Shazeer and Stern 2018, arXiv 1804.04235): what
+ * Adafactor is made of.
  */
 import { zeros, zerosLike as zerosOf } from "../Tensor/construct.ts"
 import * as lax from "../Tensor/lax/index.ts"

@@ -1,5 +1,6 @@
 /**
- * Transformations that look at gradients of the step before, or at whole arrays of them: Rprop, NovoGrad, optimistic gradients.
+ * Transformations that look at gradients of the step before, or at whole arrays of them: Rprop, NovoGrad, optimistic
+ * gradients.
  */
 import { fullLike } from "../Tensor/construct.ts"
 import type { DType } from "../Tensor/DType.ts"
@@ -81,7 +82,8 @@ export interface NovogradOptions {
 }
 
 /**
- * Momentum of gradients divided by the average of their norms, one for each array (Ginsburg et al. 2019, arXiv 1905.11286).
+ * Momentum of gradients divided by the average of their norms, one for each array (Ginsburg et al. 2019, arXiv
+ * 1905.11286).
  *
  * @category scaling
  * @since 0.1.0

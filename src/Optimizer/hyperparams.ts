@@ -1,6 +1,6 @@
 /**
- * Hyperparameters in the state, where they can be read and changed between steps: without a new trace, since an array may change
- * where a number may not.
+ * Hyperparameters in the state, where they can be read and changed between steps: without a new trace, since an array
+ * may change where a number may not.
  */
 import * as DType from "../Tensor/DType.ts"
 import * as lax from "../Tensor/lax/index.ts"
@@ -32,8 +32,9 @@ const scalar = (value: ScalarOrSchedule, count: Tensor): Tensor => {
 }
 
 /**
- * A transformation made by a function of its hyperparameters, which are kept in the state. Numbers and arrays among them stay until
- * someone writes them (`optimizer.optState.hyperparams.learningRate` is a Variable); schedules are asked at every update.
+ * A transformation made by a function of its hyperparameters, which are kept in the state. Numbers and arrays among
+ * them stay until someone writes them (`optimizer.optState.hyperparams.learningRate` is a Variable); schedules are
+ * asked at every update.
  *
  * ```ts import.meta.vitest
  * import { adamw, injectHyperparams } from "linum/Optimizer"

@@ -1,6 +1,6 @@
 /**
- * Training: gradient transformations and optimizers, schedules, losses, the `Optimizer` and `EMA` Modules, metrics. Names, formulas
- * and defaults are those of Optax and flax.nnx.
+ * Training: gradient transformations and optimizers, schedules, losses, the `Optimizer` and `EMA` Modules, metrics.
+ * Names, formulas and defaults are those of Optax and flax.nnx.
  *
  * @since 0.1.0
  */

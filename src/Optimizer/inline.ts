@@ -1,6 +1,6 @@
 /**
- * Transforms inside of plain functions: runs an Effect at once, where the current fiber is. For Effects that build equations and
- * never wait.
+ * Transforms inside of plain functions: runs an Effect at once, where the current fiber is. For Effects that build
+ * equations and never wait.
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"

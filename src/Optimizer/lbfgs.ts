@@ -1,7 +1,7 @@
 /**
- * L-BFGS: updates multiplied by an approximation of the inverse Hessian, made from the last differences of parameters and
- * gradients (Liu and Nocedal 1989; Nocedal and Wright, algorithm 7.4). Without a line search: the length of a step is the learning
- * rate's.
+ * L-BFGS: updates multiplied by an approximation of the inverse Hessian, made from the last differences of parameters
+ * and gradients (Liu and Nocedal 1989; Nocedal and Wright, algorithm 7.4). Without a line search: the length of a step
+ * is the learning rate's.
  */
 import * as Effect from "effect/Effect"
 import { arange, zeros } from "../Tensor/construct.ts"
@@ -136,7 +136,8 @@ export const scaleByLbfgs = (options: LbfgsOptions = {}): GradientTransformation
 const withoutGradient = <T>(tree: T): T => mapTrees((x) => lax.stopGradient(x), tree)
 
 /**
- * L-BFGS with steps of a given length; 1 when it is left out. For smooth losses of whole data sets, where it needs few steps.
+ * L-BFGS with steps of a given length; 1 when it is left out. For smooth losses of whole data sets, where it needs few
+ * steps.
  *
  * @category optimizers
  * @since 0.1.0

@@ -1,6 +1,6 @@
 /**
- * Losses: plain functions from predictions and targets to the loss of each example. Formulas and axes are Optax's; take the mean
- * yourself.
+ * Losses: plain functions from predictions and targets to the loss of each example. Formulas and axes are Optax's; take
+ * the mean yourself.
  */
 import { zeros } from "../Tensor/construct.ts"
 import * as DType from "../Tensor/DType.ts"
@@ -78,8 +78,8 @@ const maskFor = (x: Tensor, where: Tensor | undefined, axis: Axes): Tensor | und
 // --- classification ---
 
 /**
- * The cross entropy between softmax of `logits` f32[…, classes] and labels that are numbers of classes i32[…]: -log p[label]. The
- * loss has the shape of the labels. Several axes count as one of classes, row-major.
+ * The cross entropy between softmax of `logits` f32[…, classes] and labels that are numbers of classes i32[…]: -log
+ * p[label]. The loss has the shape of the labels. Several axes count as one of classes, row-major.
  *
  * Labels out of range give nan. Throws a `DTypeError` for labels that are no integers.
  *
@@ -132,8 +132,8 @@ const lastAxis = (x: Tensor, axes: ReadonlyArray<number>): Tensor => {
 }
 
 /**
- * The cross entropy between softmax of `logits` and distributions `labels` of the same shape: -Σ labels·log p over the axis of
- * classes.
+ * The cross entropy between softmax of `logits` and distributions `labels` of the same shape: -Σ labels·log p over the
+ * axis of classes.
  *
  * @category losses
  * @since 0.1.0
@@ -159,7 +159,8 @@ export const safeSoftmaxCrossEntropy = (logits: Tensor, labels: Tensor): Tensor 
 }
 
 /**
- * The cross entropy between sigmoid of `logits` and labels in [0, 1], elementwise: -labels·log σ - (1 - labels)·log(1 - σ).
+ * The cross entropy between sigmoid of `logits` and labels in [0, 1], elementwise: -labels·log σ - (1 - labels)·log(1 -
+ * σ).
  *
  * @category losses
  * @since 0.1.0
@@ -179,7 +180,8 @@ export interface FocalOptions {
 }
 
 /**
- * `sigmoidBinaryCrossEntropy` times (1 - p)^gamma, where p is the probability of the truth (Lin et al. 2017, arXiv 1708.02002).
+ * `sigmoidBinaryCrossEntropy` times (1 - p)^gamma, where p is the probability of the truth (Lin et al. 2017, arXiv
+ * 1708.02002).
  *
  * @category losses
  * @since 0.1.0
@@ -267,8 +269,8 @@ export const klDivergenceWithLogTargets = (
 }
 
 /**
- * `klDivergence` for targets and predictions that need not add up to 1: plus Σ (exp logPredictions - targets). Optax's old name is
- * `convexKlDivergence`.
+ * `klDivergence` for targets and predictions that need not add up to 1: plus Σ (exp logPredictions - targets). Optax's
+ * old name is `convexKlDivergence`.
  *
  * @category losses
  * @since 0.1.0

@@ -1,9 +1,10 @@
 /**
- * Transformations of some of the parameters: `masked` by a mask, `partition` by labels. What a transformation must not see is a
- * `MaskedNode` in the trees it gets, and in the states it makes.
+ * Transformations of some of the parameters: `masked` by a mask, `partition` by labels. What a transformation must not
+ * see is a `MaskedNode` in the trees it gets, and in the states it makes.
  *
- * A mask may be a `Filter` (`not(pathContains("bias"))`), a boolean, a tree of booleans (which may stop above the parameters: what
- * it says of an object holds for all below), or a function from parameters to one of these. It is looked at while tracing.
+ * A mask may be a `Filter` (`not(pathContains("bias"))`), a boolean, a tree of booleans (which may stop above the
+ * parameters: what it says of an object holds for all below), or a function from parameters to one of these. It is
+ * looked at while tracing.
  */
 import type { Misfit } from "../GraphDef/errors.ts"
 import * as Filter from "../State/Filter.ts"
@@ -24,8 +25,8 @@ import { type ArrayTree, checkMisfits, mapWithPath, MaskedNode, maskedNode, zip 
 export type Mask = Filter.Filter | boolean | object | ((params: ArrayTree) => Filter.Filter | boolean | object)
 
 /**
- * A label for every parameter: a string for all, a tree of strings (which may stop above the parameters), or a function from
- * parameters to one of these.
+ * A label for every parameter: a string for all, a tree of strings (which may stop above the parameters), or a function
+ * from parameters to one of these.
  *
  * @category models
  * @since 0.1.0
@@ -49,7 +50,9 @@ const lookUp = (prefix: unknown, path: Path): unknown => {
   return Object.hasOwn(prefix, key) ? lookUp(prefix[key], below) : undefined
 }
 
-/** The value that a prefix (or a function to one) has for each parameter. Throws a `StructureError` for those without. */
+/**
+ * The value that a prefix (or a function to one) has for each parameter. Throws a `StructureError` for those without.
+ */
 const annotate = <A>(
   operation: string,
   annotation: unknown,
@@ -150,8 +153,8 @@ export interface PartitionState<Ts> {
 }
 
 /**
- * Applies to each parameter the transformation that has its label. Every label must have one: else `StructureError`, which lists
- * all parameters whose label has none.
+ * Applies to each parameter the transformation that has its label. Every label must have one: else `StructureError`,
+ * which lists all parameters whose label has none.
  *
  * @category combinators
  * @since 0.1.0
@@ -195,8 +198,8 @@ export const partition = <const Ts extends Readonly<Record<string, GradientTrans
 export const multiTransform = partition
 
 /**
- * Labels by filters: each parameter gets the label of the first filter that covers it. Filters see paths, and of a State kinds
- * and metadata.
+ * Labels by filters: each parameter gets the label of the first filter that covers it. Filters see paths, and of a
+ * State kinds and metadata.
  *
  * @category constructors
  * @since 0.1.0

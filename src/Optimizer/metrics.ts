@@ -1,7 +1,7 @@
 /**
- * Metrics: Modules that gather statistics over batches in Variables of the kind `MetricState`. `update` takes a batch in,
- * `compute` gives the value as an array, `reset` starts over, `merge` takes in what another metric of the same sort has gathered. All
- * are Effects that work inside of `jit`.
+ * Metrics: Modules that gather statistics over batches in Variables of the kind `MetricState`. `update` takes a batch
+ * in, `compute` gives the value as an array, `reset` starts over, `merge` takes in what another metric of the same sort
+ * has gathered. All are Effects that work inside of `jit`.
  */
 import * as Effect from "effect/Effect"
 import { Module } from "../Ref/Module.ts"
@@ -156,8 +156,8 @@ export interface Predictions extends MaskOption {
 }
 
 /**
- * The part of predictions that are right; nan before there are any. Of classes the one with the largest logit is predicted;
- * with a `threshold`, an example is positive if its logit reaches it.
+ * The part of predictions that are right; nan before there are any. Of classes the one with the largest logit is
+ * predicted; with a `threshold`, an example is positive if its logit reaches it.
  *
  * @category metrics
  * @since 0.1.0
@@ -174,7 +174,10 @@ export class Accuracy extends Module("Accuracy")<{
     )
   }
 
-  /** Takes a batch in. Fails with a `ShapeError` unless logits have one axis more than labels (with a threshold: as many). */
+  /**
+   * Takes a batch in. Fails with a `ShapeError` unless logits have one axis more than labels (with a threshold: as
+   * many).
+   */
   update({ labels, logits, mask }: Predictions): Effect.Effect<void, TensorError> {
     return attempt(() => {
       checkPredictions(logits, labels, this.threshold)

@@ -1,6 +1,7 @@
 /**
- * The arithmetic that transformations share: counts, decay rates, moments and their correction. Decay rates may be numbers or
- * scalar arrays (as `injectHyperparams` makes them); numbers are computed with in double precision as long as they are alone.
+ * The arithmetic that transformations share: counts, decay rates, moments and their correction. Decay rates may be
+ * numbers or scalar arrays (as `injectHyperparams` makes them); numbers are computed with in double precision as long
+ * as they are alone.
  */
 import * as DType from "../Tensor/DType.ts"
 import * as lax from "../Tensor/lax/index.ts"

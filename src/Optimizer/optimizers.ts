@@ -1,6 +1,6 @@
 /**
- * The optimizers by name, each a chain of transformations, with Optax's defaults. The learning rate is a number, a scalar array
- * or a schedule.
+ * The optimizers by name, each a chain of transformations, with Optax's defaults. The learning rate is a number, a
+ * scalar array or a schedule.
  */
 import type { DType } from "../Tensor/DType.ts"
 import { add, mul, pow, sub } from "../Tensor/numpy/elementwise.ts"
@@ -171,7 +171,10 @@ export interface AdadeltaOptions {
   readonly weightDecayMask?: Mask | undefined
 }
 
-/** AdaDelta: `rho` 0.9, `eps` 1e-6 (Zeiler 2012, arXiv 1212.5701). Without a learning rate updates are as they come, uphill. */
+/**
+ * AdaDelta: `rho` 0.9, `eps` 1e-6 (Zeiler 2012, arXiv 1212.5701). Without a learning rate updates are as they come,
+ * uphill.
+ */
 export const adadelta = (learningRate?: ScalarOrSchedule, options: AdadeltaOptions = {}) =>
   chain(
     addDecayedWeights(options.weightDecay ?? 0, options.weightDecayMask),
@@ -264,7 +267,10 @@ const shrinkage = (rate: TensorLike): TensorLike =>
 
 const minusOne = (x: TensorLike): Tensor => sub(x, 1)
 
-/** Fromage: updates as long as parameters, which stay on a sphere (Bernstein et al. 2020, arXiv 2002.03432). `minNorm` 1e-6. */
+/**
+ * Fromage: updates as long as parameters, which stay on a sphere (Bernstein et al. 2020, arXiv 2002.03432). `minNorm`
+ * 1e-6.
+ */
 export const fromage = (learningRate: ScalarOrSchedule, options: { readonly minNorm?: number | undefined } = {}) => {
   const first = scaleByTrustRatio({ minNorm: options.minNorm ?? 1e-6 })
   if (!isSchedule(learningRate)) {

@@ -51,8 +51,8 @@ export const scaleBySchedule = (schedule: Schedule): GradientTransformation<Coun
 })
 
 /**
- * Multiplies by minus a learning rate, or a schedule of it; by plus with `flipSign: false`. The minus is what makes updates go
- * downhill when they are added.
+ * Multiplies by minus a learning rate, or a schedule of it; by plus with `flipSign: false`. The minus is what makes
+ * updates go downhill when they are added.
  *
  * @category scaling
  * @since 0.1.0

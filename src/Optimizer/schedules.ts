@@ -1,7 +1,7 @@
 /**
- * Schedules: plain functions from the number of updates so far to a value, mostly of the learning rate. Formulas and defaults are
- * Optax's; values are weakly typed float32 scalars, so they do not widen what they multiply. A count is an int32 array in an
- * optimizer; a number does as well.
+ * Schedules: plain functions from the number of updates so far to a value, mostly of the learning rate. Formulas and
+ * defaults are Optax's; values are weakly typed float32 scalars, so they do not widen what they multiply. A count is an
+ * int32 array in an optimizer; a number does as well.
  */
 import { array } from "../Tensor/construct.ts"
 import { ShapeError } from "../Tensor/errors.ts"
@@ -166,8 +166,8 @@ const checkSteps = (operation: string, name: string, steps: number): void => {
 }
 
 /**
- * Half a cosine from `initValue` to alpha·initValue: initValue·((1 - alpha)·(½(1 + cos πt/T))^exponent + alpha) (Loshchilov and Hutter
- * 2017, arXiv 1608.03983). Throws a `ShapeError` unless `decaySteps` is above 0.
+ * Half a cosine from `initValue` to alpha·initValue: initValue·((1 - alpha)·(½(1 + cos πt/T))^exponent + alpha)
+ * (Loshchilov and Hutter 2017, arXiv 1608.03983). Throws a `ShapeError` unless `decaySteps` is above 0.
  *
  * @category schedules
  * @since 0.1.0
@@ -183,8 +183,8 @@ export const cosineDecaySchedule = (options: CosineDecayOptions): Schedule => {
 }
 
 /**
- * One schedule after another: the next begins, counting from 0, when the count reaches a boundary. There is one boundary less than
- * schedules.
+ * One schedule after another: the next begins, counting from 0, when the count reaches a boundary. There is one
+ * boundary less than schedules.
  *
  * @category schedules
  * @since 0.1.0
@@ -236,8 +236,8 @@ export interface WarmupCosineDecayOptions extends WarmupOptions {
 }
 
 /**
- * In a straight line to `peakValue`, then down half a cosine to `endValue`. Throws a `ShapeError` unless `decaySteps` is above
- * `warmupSteps`.
+ * In a straight line to `peakValue`, then down half a cosine to `endValue`. Throws a `ShapeError` unless `decaySteps`
+ * is above `warmupSteps`.
  *
  * @category schedules
  * @since 0.1.0
@@ -271,7 +271,8 @@ export const warmupExponentialDecaySchedule = (options: WarmupExponentialDecayOp
   )
 
 /**
- * Warm restarts: one `warmupCosineDecaySchedule` after the other, each for its `decaySteps` (Loshchilov and Hutter 2017).
+ * Warm restarts: one `warmupCosineDecaySchedule` after the other, each for its `decaySteps` (Loshchilov and Hutter
+ * 2017).
  *
  * @category schedules
  * @since 0.1.0
@@ -289,7 +290,8 @@ const interpolations = {
 }
 
 /**
- * Between boundaries, along lines or half cosines, through the values that `piecewiseConstantSchedule` has from each boundary on.
+ * Between boundaries, along lines or half cosines, through the values that `piecewiseConstantSchedule` has from each
+ * boundary on.
  *
  * @category schedules
  * @since 0.1.0

@@ -1,10 +1,10 @@
 /**
- * Trees of parameters, updates and moments: a Tensor, a State, or arrays and plain objects of these. Everything else in a tree
- * stands for itself and is left alone; that is how a *masked node*, which marks a parameter that a transformation must not
- * see, goes through every function here untouched.
+ * Trees of parameters, updates and moments: a Tensor, a State, or arrays and plain objects of these. Everything else in
+ * a tree stands for itself and is left alone; that is how a *masked node*, which marks a parameter that a
+ * transformation must not see, goes through every function here untouched.
  *
- * Functions of several trees take their structure from the first, and throw a `StructureError` that lists every place where
- * another does not have it.
+ * Functions of several trees take their structure from the first, and throw a `StructureError` that lists every place
+ * where another does not have it.
  */
 import { type Misfit, StructureError } from "../GraphDef/errors.ts"
 import * as Path from "../State/Path.ts"
@@ -129,8 +129,8 @@ const noteExtra = (own: Branch, other: Branch, path: Path.Path, misfits: Array<M
 }
 
 /**
- * @internal Goes through a tree along with others of its structure, noting everything that does not fit. At a place that `stop`
- * accepts, `visit` is called with what all trees have there; its result takes the place.
+ * @internal Goes through a tree along with others of its structure, noting everything that does not fit. At a place
+ * that `stop` accepts, `visit` is called with what all trees have there; its result takes the place.
  */
 export const zip = (
   trees: readonly [first: ArrayTree, ...others: ReadonlyArray<ArrayTree>],

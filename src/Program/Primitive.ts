@@ -1,8 +1,8 @@
 /**
  * The set of primitives: every name with the type of its parameters, and what the interpreters must know of each.
  *
- * The operations themselves (shape rule, checks) are the functions of `Tensor/lax` and `control.ts`. Everything else that
- * is known of a primitive family stands in one file of `rules/`; `rules/index.ts` joins them into tables typed by
+ * The operations themselves (shape rule, checks) are the functions of `Tensor/lax` and `control.ts`. Everything else
+ * that is known of a primitive family stands in one file of `rules/`; `rules/index.ts` joins them into tables typed by
  * `RuleTable`, so that a primitive without a rule does not compile.
  */
 import type * as Convolution from "../Tensor/lax/convolution.ts"
@@ -39,7 +39,10 @@ export type Primitive = keyof Params
 /** A tangent or cotangent; null is a symbolic zero. */
 export type Tangent = Tensor | null
 
-/** In a transpose rule, an input that the output depends on linearly: its value does not exist, only its shape and dtype. */
+/**
+ * In a transpose rule, an input that the output depends on linearly: its value does not exist, only its shape and
+ * dtype.
+ */
 export interface Linear {
   readonly _tag: "Linear"
   readonly aval: Tensor["aval"]
@@ -52,8 +55,8 @@ export const isLinear = (x: Tensor | Linear): x is Linear => "_tag" in x && x._t
 export type Emit = (node: Node) => void
 
 /**
- * `jvp`: output tangents from input tangents, given the primal inputs and outputs. Linear in the tangents. All inputs with
- * a non-zero tangent are floats; integer outputs have tangent null.
+ * `jvp`: output tangents from input tangents, given the primal inputs and outputs. Linear in the tangents. All inputs
+ * with a non-zero tangent are floats; integer outputs have tangent null.
  */
 export type JvpRule<P extends Primitive> = (
   params: Params[P],
@@ -84,7 +87,10 @@ export interface Batched {
   readonly axes: ReadonlyArray<number | null>
 }
 
-/** `batch`: applies the primitive to inputs that have an extra axis at `axes[i]` (null: not mapped). At least one is mapped. */
+/**
+ * `batch`: applies the primitive to inputs that have an extra axis at `axes[i]` (null: not mapped). At least one is
+ * mapped.
+ */
 export type BatchRule<P extends Primitive> = (
   params: Params[P],
   inputs: ReadonlyArray<Tensor>,
@@ -102,8 +108,8 @@ export interface Cost {
 export type CostRule<P extends Primitive> = (equation: EquationOf<P>) => Cost
 
 /**
- * Everything an interpreter asks of an ordinary primitive. `transpose` is null where the primitive is never linear in an
- * input; `jvp` is null where every derivative is zero.
+ * Everything an interpreter asks of an ordinary primitive. `transpose` is null where the primitive is never linear in
+ * an input; `jvp` is null where every derivative is zero.
  */
 export interface Rule<P extends Primitive> {
   readonly jvp: JvpRule<P> | null
@@ -115,7 +121,10 @@ export interface Rule<P extends Primitive> {
 /** Primitives that hold Programs or have effects: the interpreters treat them one by one. */
 export type ControlPrimitive = keyof Control.Params
 
-/** How tangents are wanted: in step with the primals, or apart from them, so that their part is linear and can be transposed. */
+/**
+ * How tangents are wanted: in step with the primals, or apart from them, so that their part is linear and can be
+ * transposed.
+ */
 export type JvpMode = "forward" | "linearize"
 
 /** Outputs of a Program and their tangents. */

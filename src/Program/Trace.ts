@@ -1,6 +1,7 @@
 /**
  * A trace: one run of a user's function on arguments that have shapes but no values, with everything that the run does
- * written down. What it does with mutable cells (Variables) becomes inputs and outputs of the Program (*state discharge*):
+ * written down. What it does with mutable cells (Variables) becomes inputs and outputs of the Program (*state
+ * discharge*):
  *
  * - a cell's first read makes arguments for the arrays in its value;
  * - writes stay inside the trace, and the last one becomes an output;
@@ -21,13 +22,19 @@ import { argument, literal, type Node, type Tensor, type TraceScope, traceScope 
 import * as Tree from "../Tensor/Tree.ts"
 import { build, type Closed } from "./build.ts"
 
-/** What a trace sees of a Variable: a mutable place for a tree of arrays, made by `owner` (undefined: outside any trace). */
+/**
+ * What a trace sees of a Variable: a mutable place for a tree of arrays, made by `owner` (undefined: outside any
+ * trace).
+ */
 export interface Cell {
   raw: unknown
   readonly owner: Trace | undefined
   /** For messages: `Param`. */
   readonly label: string
-  /** Outside of traces: may someone else hold the arrays of `raw`? Only if not, a step may free or overwrite their buffers. */
+  /**
+   * Outside of traces: may someone else hold the arrays of `raw`? Only if not, a step may free or overwrite their
+   * buffers.
+   */
   shared?: boolean
 }
 
@@ -79,7 +86,9 @@ export class Trace {
     return argument(aval, this.scope)
   }
 
-  /** From now on `outer` means `inner`, a cell of this trace that was made from it because it was passed as an argument. */
+  /**
+   * From now on `outer` means `inner`, a cell of this trace that was made from it because it was passed as an argument.
+   */
   alias(outer: Cell, inner: Cell): void {
     this.#aliases.set(this.parent === undefined ? outer : this.parent.resolve(outer), inner)
   }

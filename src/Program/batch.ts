@@ -1,6 +1,6 @@
 /**
- * Vectorization: evaluates a Program on arrays that have one more axis, somewhere. Values that do not depend on the mapped
- * axis stay as they are and are computed once.
+ * Vectorization: evaluates a Program on arrays that have one more axis, somewhere. Values that do not depend on the
+ * mapped axis stay as they are and are computed once.
  */
 import type { Tensor } from "../Tensor/Tensor.ts"
 import { interpret, rebind } from "./evaluate.ts"

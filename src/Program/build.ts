@@ -1,9 +1,9 @@
 /**
- * From Tensors to a Program: walks back from the outputs to where arrays enter, and writes the equations in the order in
- * which the user made them.
+ * From Tensors to a Program: walks back from the outputs to where arrays enter, and writes the equations in the order
+ * in which the user made them.
  *
- * Arrays enter as arguments of the trace, as constants (literals), or as *captures*: computed arrays, arrays of an outer
- * trace, and pending arrays made before the trace began. Captures become the first inputs of the Program.
+ * Arrays enter as arguments of the trace, as constants (literals), or as *captures*: computed arrays, arrays of an
+ * outer trace, and pending arrays made before the trace began. Captures become the first inputs of the Program.
  */
 import { ConcretizationError, TraceError, TracerLeakError } from "../Tensor/errors.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
@@ -128,8 +128,8 @@ export const build = (request: Request): Closed => {
 }
 
 /**
- * Traces a function of Tensors, made by an interpreter and not by a user, to a Program without captures. Effectful nodes
- * handed to `emit` are kept.
+ * Traces a function of Tensors, made by an interpreter and not by a user, to a Program without captures. Effectful
+ * nodes handed to `emit` are kept.
  */
 export const closedProgram = (
   transform: string,
@@ -153,8 +153,8 @@ export const closedProgram = (
 }
 
 /**
- * The one place where a node becomes an equation. Nodes are untyped (`Tensor` knows no primitives); every node was made by
- * a function of `lax/` or `control.ts`, whose parameters have the primitive's type, and that is what the cast says.
+ * The one place where a node becomes an equation. Nodes are untyped (`Tensor` knows no primitives); every node was made
+ * by a function of `lax/` or `control.ts`, whose parameters have the primitive's type, and that is what the cast says.
  */
 const equation = (node: Node, atom: (x: Tensor) => Atom, bindVar: (x: Tensor) => Var): Equation =>
   ({

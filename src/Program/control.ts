@@ -1,6 +1,6 @@
 /**
- * Primitives with Programs inside: calls, loops, branches, custom derivatives; and the few that name an axis, mark a value
- * or call the host. Their operands are the captured arrays first, then the arguments.
+ * Primitives with Programs inside: calls, loops, branches, custom derivatives; and the few that name an axis, mark a
+ * value or call the host. Their operands are the captured arrays first, then the arguments.
  */
 import type { TypedArray } from "../Tensor/DType.ts"
 import { TraceError } from "../Tensor/errors.ts"
@@ -48,7 +48,10 @@ export interface CustomVjp {
 export interface Params {
   readonly jit: { readonly name: string; readonly program: Program }
   readonly checkpoint: { readonly program: Program; readonly policy: RematPolicy; readonly differentiated: boolean }
-  /** Operands: `num_consts` loop-invariant arrays, `num_carry` carries, then arrays sliced along axis 0. Outputs: carries, stacked ys. */
+  /**
+   * Operands: `num_consts` loop-invariant arrays, `num_carry` carries, then arrays sliced along axis 0. Outputs:
+   * carries, stacked ys.
+   */
   readonly scan: {
     readonly program: Program
     readonly length: number
@@ -80,8 +83,8 @@ export interface Params {
     readonly num_consts: number
   }
   /**
-   * The tangents of a custom vjp call, which only its `bwd` can transpose. Operands: `num_residuals` residuals, then the
-   * tangents of the primals. Never runs.
+   * The tangents of a custom vjp call, which only its `bwd` can transpose. Operands: `num_residuals` residuals, then
+   * the tangents of the primals. Never runs.
    */
   readonly custom_lin: {
     readonly name: string

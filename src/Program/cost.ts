@@ -1,7 +1,7 @@
 /**
  * What a Program costs: floating point operations, and bytes read and written if nothing were fused. Estimates from the
- * abstract values alone: a scan counts its body `length` times, a while loop once (its trips are not known), a branch as the
- * dearest of the alternatives.
+ * abstract values alone: a scan counts its body `length` times, a while loop once (its trips are not known), a branch
+ * as the dearest of the alternatives.
  */
 import type { ArrayPrimitive, Cost, Rule } from "./Primitive.ts"
 import { type Equation, type Program, subPrograms } from "./Program.ts"

@@ -1,6 +1,6 @@
 /**
- * Dead-code elimination: drops what no output and no effect needs, also inside loops, branches and rematerialized parts, whose
- * unused results, carries and operands are dropped too.
+ * Dead-code elimination: drops what no output and no effect needs, also inside loops, branches and rematerialized
+ * parts, whose unused results, carries and operands are dropped too.
  */
 import { type Atom, type Equation, type EquationOf, isEffectful, make, type Program, type Var } from "./Program.ts"
 
@@ -57,8 +57,8 @@ const pruneCond = (equation: EquationOf<"cond">, live: Flags): Equation => {
 }
 
 /**
- * Which carries of a loop matter: those whose results are wanted, and those that a carry that matters, or an effect, reads.
- * `reads(keep)` says which carries the body reads when it computes only those in `keep`.
+ * Which carries of a loop matter: those whose results are wanted, and those that a carry that matters, or an effect,
+ * reads. `reads(keep)` says which carries the body reads when it computes only those in `keep`.
  */
 const liveCarries = (wanted: Flags, reads: (keep: Flags) => Flags): Flags => {
   let keep = wanted

@@ -1,6 +1,6 @@
 /**
- * Text that breaks its lines where it must: P. Wadler, "A prettier printer" (2003). A *group* stands on one line if it fits,
- * else every `line` of it, outside inner groups, is a line break.
+ * Text that breaks its lines where it must: P. Wadler, "A prettier printer" (2003). A *group* stands on one line if it
+ * fits, else every `line` of it, outside inner groups, is a line break.
  */
 
 /** A text with places where it may break. */

@@ -1,9 +1,9 @@
 /**
- * Structural equality and hashing of Programs, for caches of executables: two Programs are equal when they differ only in the
- * identity of their variables (alpha-equivalence). Both walk a Program once.
+ * Structural equality and hashing of Programs, for caches of executables: two Programs are equal when they differ only
+ * in the identity of their variables (alpha-equivalence). Both walk a Program once.
  *
- * Parameters are compared by structure, functions by identity. The rules of custom derivatives do not count, since running a
- * Program does not use them.
+ * Parameters are compared by structure, functions by identity. The rules of custom derivatives do not count, since
+ * running a Program does not use them.
  */
 import type { ShapedArray } from "../Tensor/ShapedArray.ts"
 import type { Atom, Equation, Program, Var } from "./Program.ts"

@@ -1,5 +1,6 @@
 /**
- * Programs: the traced computations that transforms rewrite and backends run. Data, with a printer, costs, and structural equality.
+ * Programs: the traced computations that transforms rewrite and backends run. Data, with a printer, costs, and
+ * structural equality.
  *
  * @since 0.1.0
  */

@@ -1,6 +1,6 @@
 /**
- * The three interpreters tied together: each is handed itself and the others, since rules of loops and branches apply them
- * to bodies.
+ * The three interpreters tied together: each is handed itself and the others, since rules of loops and branches apply
+ * them to bodies.
  */
 import { batch } from "./batch.ts"
 import { jvp } from "./jvp.ts"

@@ -1,7 +1,7 @@
 /**
- * Loop-invariant code motion: equations of a scan's body that depend only on its constants are computed once, before it, and
- * become constants themselves. Broadcasts and iotas stay inside, where a backend makes them for nothing, unless something
- * that moves needs them.
+ * Loop-invariant code motion: equations of a scan's body that depend only on its constants are computed once, before
+ * it, and become constants themselves. Broadcasts and iotas stay inside, where a backend makes them for nothing, unless
+ * something that moves needs them.
  */
 import { type Atom, type Equation, type EquationOf, isEffectful, make, type Program, type Var } from "./Program.ts"
 

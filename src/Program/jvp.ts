@@ -1,6 +1,6 @@
 /**
- * Forward-mode differentiation: evaluates a Program on pairs of primals and tangents. A tangent that is null is a symbolic
- * zero, and nothing is computed for it.
+ * Forward-mode differentiation: evaluates a Program on pairs of primals and tangents. A tangent that is null is a
+ * symbolic zero, and nothing is computed for it.
  */
 import * as DType from "../Tensor/DType.ts"
 import type * as Tensor from "../Tensor/Tensor.ts"

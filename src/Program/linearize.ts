@@ -1,7 +1,7 @@
 /**
  * Reverse mode in two steps. *Linearize*: run the Program forward and keep, as a Program of its own, the part that maps
- * input tangents to output tangents; it is linear, and captures residuals. *Transpose*: run that linear Program backwards,
- * from cotangents of its outputs to cotangents of its inputs.
+ * input tangents to output tangents; it is linear, and captures residuals. *Transpose*: run that linear Program
+ * backwards, from cotangents of its outputs to cotangents of its inputs.
  */
 import { TraceError } from "../Tensor/errors.ts"
 import * as Lax from "../Tensor/lax/index.ts"
@@ -28,7 +28,9 @@ import { zerosLike } from "./rules/support.ts"
 /** A Program run forward, with its derivative at that point. */
 export interface Linearized {
   readonly outputs: ReadonlyArray<Tensor>
-  /** From the residuals (captures) and the tangents of the inputs in `active`, to the tangents of outputs that have any. */
+  /**
+   * From the residuals (captures) and the tangents of the inputs in `active`, to the tangents of outputs that have any.
+   */
   readonly linear: Closed
   /** Positions of the inputs whose tangents the linear Program takes. */
   readonly active: ReadonlyArray<number>
@@ -60,8 +62,8 @@ export const linearize = (
 }
 
 /**
- * Cotangents of the linear inputs of a linear Program, given the known inputs and the cotangents of the outputs. Null where
- * an input is known, or its cotangent zero.
+ * Cotangents of the linear inputs of a linear Program, given the known inputs and the cotangents of the outputs. Null
+ * where an input is known, or its cotangent zero.
  */
 export const transpose = (
   self: Interpreters,
@@ -104,8 +106,8 @@ export const transpose = (
 }
 
 /**
- * Outputs of an equation with linear inputs. A loop or branch may have some that depend on known inputs alone: they are computed, with
- * zeros in place of the linear ones.
+ * Outputs of an equation with linear inputs. A loop or branch may have some that depend on known inputs alone: they are
+ * computed, with zeros in place of the linear ones.
  */
 const partlyKnown = (
   equation: Equation,

@@ -1,7 +1,7 @@
 /**
- * Equations that can be had for less, seen one at a time with the equations that made their inputs: an operation and its
- * inverse, an operation that does nothing, a constant converted. Every rewriting is exact, also for -0, nan and integers that
- * wrap: so `x + 0` stays (it turns -0 into 0) while `x + -0` and `x - 0` go.
+ * Equations that can be had for less, seen one at a time with the equations that made their inputs: an operation and
+ * its inverse, an operation that does nothing, a constant converted. Every rewriting is exact, also for -0, nan and
+ * integers that wrap: so `x + 0` stays (it turns -0 into 0) while `x + -0` and `x - 0` go.
  */
 import * as DType from "../Tensor/DType.ts"
 import * as Shape from "../Tensor/Shape.ts"
@@ -37,7 +37,9 @@ const sameType = (a: ShapedArray, b: ShapedArray): boolean =>
 const passing = (x: Atom, equation: Equation): Rewritten =>
   sameType(x.aval, equation.outputs[0].aval) ? { atom: x } : undefined
 
-/** A constant as it reads after conversion; undefined where that would need rounding to a type that JavaScript lacks. */
+/**
+ * A constant as it reads after conversion; undefined where that would need rounding to a type that JavaScript lacks.
+ */
 const convert = (x: Literal, to: DType.DType): number | undefined => {
   if (x.aval.dtype === "float16" || x.aval.dtype === "bfloat16") return undefined
   if (to === "float32") return Math.fround(x.value)
@@ -124,7 +126,9 @@ export const peephole = (equation: Equation, definition: Definition): Rewritten 
   }
 }
 
-/** In Programs that only run: names, marks and calls that matter to transforms alone, as the value that they pass on. */
+/**
+ * In Programs that only run: names, marks and calls that matter to transforms alone, as the value that they pass on.
+ */
 export const passedOn = (equation: Equation): Atom | undefined => {
   switch (equation.primitive) {
     case "name":

@@ -5,9 +5,9 @@
  * { lambda ; a:f32[2,3] . let b:f32[3] = reduce_sum[axes=(0,)] a in (b) }
  * ```
  *
- * Variables are letters in order of appearance, one sequence for a Program and all Programs inside it; an output that nothing
- * uses is `_`; constants carry their type. Parameters stand in order of name, as Python would print them, those that are
- * null left out. What fits in 100 columns stands on one line.
+ * Variables are letters in order of appearance, one sequence for a Program and all Programs inside it; an output that
+ * nothing uses is `_`; constants carry their type. Parameters stand in order of name, as Python would print them, those
+ * that are null left out. What fits in 100 columns stands on one line.
  */
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import { concat, type Document, group, join, line, nest, render, text } from "./document.ts"

@@ -1,7 +1,7 @@
 /**
- * Programs made smaller without changing what they compute: nested calls are inlined, equal equations merged, trivial ones
- * removed (`peephole.ts`), what a scan computes in every step alike is computed once (`invariants.ts`), and what nobody needs
- * is dropped (`deadCode.ts`); the same inside loops and branches.
+ * Programs made smaller without changing what they compute: nested calls are inlined, equal equations merged, trivial
+ * ones removed (`peephole.ts`), what a scan computes in every step alike is computed once (`invariants.ts`), and what
+ * nobody needs is dropped (`deadCode.ts`); the same inside loops and branches.
  *
  * Effectful equations stay, in order. Nothing is merged with the contents of a `checkpoint`, and barriers stay apart.
  */

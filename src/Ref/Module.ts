@@ -1,6 +1,6 @@
 /**
- * Modules: nodes of the model graph. A Module is an instance of a class made by `Module(name)`; its fields are Variables,
- * other Modules, arrays and plain objects of these, and static values (numbers, strings, functions).
+ * Modules: nodes of the model graph. A Module is an instance of a class made by `Module(name)`; its fields are
+ * Variables, other Modules, arrays and plain objects of these, and static values (numbers, strings, functions).
  *
  * Fields do not change under a traversal's feet, so that traversals of a model can be cached and checked in a few
  * comparisons a node:
@@ -68,7 +68,8 @@ class Base extends Pipeable.Class implements Module {
 }
 
 /**
- * A base class of Modules: `class MLP extends Module("MLP")<{ readonly linear: Linear }> {}`, made by `new MLP({ linear })`.
+ * A base class of Modules: `class MLP extends Module("MLP")<{ readonly linear: Linear }> {}`, made by `new MLP({ linear
+ * })`.
  *
  * `name` is what printing and GraphDefs show, and what registers the class of nodes: two classes with one name are two
  * node types, told apart by identity.
@@ -129,8 +130,8 @@ export const deleteField = (self: object, key: string): void => {
 }
 
 /**
- * @internal The value with its arrays and plain objects frozen: copies, unless they are frozen already. Modules, Variables,
- * Tensors and instances of other classes are left alone.
+ * @internal The value with its arrays and plain objects frozen: copies, unless they are frozen already. Modules,
+ * Variables, Tensors and instances of other classes are left alone.
  */
 export const frozen = (value: unknown): unknown => {
   if (Array.isArray(value)) {

@@ -75,7 +75,10 @@ export class RngStream extends Module("RngStream")<{
     return Effect.map(this.next, (key) => streamUnsafe(this.tag, key, []))
   }
 
-  /** A stack of new streams with different keys: keys uint32[n,2], counts uint32[n]. For `vmap` over whatever draws from them. */
+  /**
+   * A stack of new streams with different keys: keys uint32[n,2], counts uint32[n]. For `vmap` over whatever draws from
+   * them.
+   */
   split(n: Copies): Effect.Effect<RngStream> {
     return Effect.map(this.next, (key) => streamUnsafe(this.tag, Random.split(key, n), shapeOf(n)))
   }
@@ -88,7 +91,9 @@ export class RngStream extends Module("RngStream")<{
 
 const shapeOf = (n: Copies): ReadonlyArray<number> => typeof n === "number" ? [n] : n
 
-/** The count after this one. A count in host memory stays there, so that building a model starts no computation for it. */
+/**
+ * The count after this one. A count in host memory stays there, so that building a model starts no computation for it.
+ */
 const successor = (count: Tensor): Tensor => {
   const { source } = count
   return count.ndim === 0 && source._tag === "Concrete" && source.storage._tag === "Host"

@@ -1,9 +1,9 @@
 /**
- * The Variable: an Effect Ref that holds arrays. `Ref.get`, `Ref.set`, `Ref.update` and `Ref.modify` of Effect work on it,
- * in traced code and outside: its `ref` is an accessor that asks the current fiber for the running trace.
+ * The Variable: an Effect Ref that holds arrays. `Ref.get`, `Ref.set`, `Ref.update` and `Ref.modify` of Effect work on
+ * it, in traced code and outside: its `ref` is an accessor that asks the current fiber for the running trace.
  *
- * A *kind* is a `/`-chain (`Param`, `Param/LoraParam`): a filter on a kind covers its sub-kinds. *Metadata* is static and part
- * of a model's structure. The value is a tree of arrays, mostly one Tensor.
+ * A *kind* is a `/`-chain (`Param`, `Param/LoraParam`): a filter on a kind covers its sub-kinds. *Metadata* is static
+ * and part of a model's structure. The value is a tree of arrays, mostly one Tensor.
  */
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
@@ -123,7 +123,8 @@ class Accessor {
 }
 
 /**
- * @internal Is it what Effect's `Ref.set` and `Ref.update` give where their type says nothing? They hand out the cell that they wrote.
+ * @internal Is it what Effect's `Ref.set` and `Ref.update` give where their type says nothing? They hand out the cell
+ * that they wrote.
  */
 export const isAccessor = (u: unknown): boolean => u instanceof Accessor
 
@@ -201,8 +202,8 @@ const dispatch = (pending: ReadonlyArray<Tensor>): void => {
 }
 
 /**
- * @internal Writes the values of many Variables where the current fiber is, without hooks: into the trace, or outside of any
- * with one computation for all that is pending.
+ * @internal Writes the values of many Variables where the current fiber is, without hooks: into the trace, or outside
+ * of any with one computation for all that is pending.
  */
 export const writeAll = (variables: ReadonlyArray<Any>, values: ReadonlyArray<unknown>): void => {
   const trace = currentUnsafe()

@@ -1,6 +1,6 @@
 /**
- * Models as text, as Flax prints them: a class name, in a comment how many elements and bytes are below, and the fields in
- * their order.
+ * Models as text, as Flax prints them: a class name, in a comment how many elements and bytes are below, and the fields
+ * in their order.
  *
  * ```text
  * Linear( # Param: 6 (24 B)
@@ -9,8 +9,8 @@
  *   ),
  * ```
  *
- * Inside of Modules, arrays of more than one element show shape and dtype only. A Module that was printed before shows as
- * `Linear(...)`, so cycles end. This file knows Variables and Modules by their marks alone, since they print by it.
+ * Inside of Modules, arrays of more than one element show shape and dtype only. A Module that was printed before shows
+ * as `Linear(...)`, so cycles end. This file knows Variables and Modules by their marks alone, since they print by it.
  */
 import * as Predicate from "effect/Predicate"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"

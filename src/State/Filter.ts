@@ -1,11 +1,11 @@
 /**
- * Filters: which leaves of a model or State are meant. A kind (`Param`) is a filter itself and covers its sub-kinds; the
- * others are made here. Filters are plain values: they print, and compare and hash structurally (predicates by identity), since
- * they are parts of cache keys.
+ * Filters: which leaves of a model or State are meant. A kind (`Param`) is a filter itself and covers its sub-kinds;
+ * the others are made here. Filters are plain values: they print, and compare and hash structurally (predicates by
+ * identity), since they are parts of cache keys.
  *
- * A list of filters sorts every leaf to the first filter that covers it. The types of filters (`AnyOf<…>`, `Not<…>`) say which
- * kinds they cover, so that the compiler can tell that a list leaves a kind out; a filter that looks at paths, tags or values
- * is *opaque* to the compiler and never counts as covering.
+ * A list of filters sorts every leaf to the first filter that covers it. The types of filters (`AnyOf<…>`, `Not<…>`)
+ * say which kinds they cover, so that the compiler can tell that a list leaves a kind out; a filter that looks at
+ * paths, tags or values is *opaque* to the compiler and never counts as covering.
  */
 import * as Equal from "effect/Equal"
 import * as Hash from "effect/Hash"

@@ -1,6 +1,6 @@
 /**
- * Paths: where something is in a model, a State or a tree, as the names of the attributes on the way. Positions in arrays
- * are their decimal digits (`["layers", "10", "kernel"]`), as JavaScript's own keys are.
+ * Paths: where something is in a model, a State or a tree, as the names of the attributes on the way. Positions in
+ * arrays are their decimal digits (`["layers", "10", "kernel"]`), as JavaScript's own keys are.
  */
 
 /** One step: an attribute's name, a key, or the digits of a position. */

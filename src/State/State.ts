@@ -1,13 +1,13 @@
 /**
- * State: the values of a model without the model. An immutable mapping from attribute names to snapshots of Variables, or
- * to nested States; what `split` takes out of a model and `merge` and `update` put back.
+ * State: the values of a model without the model. An immutable mapping from attribute names to snapshots of Variables,
+ * or to nested States; what `split` takes out of a model and `merge` and `update` put back.
  *
- * A State reads like the model it came from: `state.linear.kernel.value`. Inside, it is flat: a table of paths and kinds
- * (shared by all States of one model) and a list of values.
+ * A State reads like the model it came from: `state.linear.kernel.value`. Inside, it is flat: a table of paths and
+ * kinds (shared by all States of one model) and a list of values.
  *
- * Arrays are immutable, so a leaf is a plain snapshot: writing a Variable later does not change it. (States that `variables`
- * makes hold the live Variables instead.) A Variable that is shared inside a model stands in its State once, at its first
- * path; the GraphDef knows the other paths.
+ * Arrays are immutable, so a leaf is a plain snapshot: writing a Variable later does not change it. (States that
+ * `variables` makes hold the live Variables instead.) A Variable that is shared inside a model stands in its State
+ * once, at its first path; the GraphDef knows the other paths.
  */
 import * as Equal from "effect/Equal"
 import { dual } from "effect/Function"
@@ -166,8 +166,8 @@ export const fromTable = <A>(table: Table.Table, values: ReadonlyArray<unknown>)
 }
 
 /**
- * A State of paths and leaves: snapshots (`variableState`), live Variables, or anything else as a bare value. Paths may come
- * in any order. Throws a `StatePathError` if one comes twice, or goes on from another.
+ * A State of paths and leaves: snapshots (`variableState`), live Variables, or anything else as a bare value. Paths may
+ * come in any order. Throws a `StatePathError` if one comes twice, or goes on from another.
  *
  * @category constructors
  * @since 0.1.0
@@ -272,8 +272,8 @@ export const mapTensors: {
 )
 
 /**
- * All leaves of all States. Where two have a leaf at one path, the later one counts. Throws a `StatePathError` if a path of
- * one goes on from a leaf of another.
+ * All leaves of all States. Where two have a leaf at one path, the later one counts. Throws a `StatePathError` if a
+ * path of one goes on from a leaf of another.
  *
  * @category combinators
  * @since 0.1.0
@@ -335,8 +335,8 @@ export const toPureDict = (self: Any): unknown =>
   })
 
 /**
- * A State of bare values: nested plain objects and arrays, whose other values are the leaves. `merge` and `update` take it where
- * the values of Variables are meant; the model knows the kinds.
+ * A State of bare values: nested plain objects and arrays, whose other values are the leaves. `merge` and `update` take
+ * it where the values of Variables are meant; the model knows the kinds.
  *
  * @category constructors
  * @since 0.1.0
@@ -353,7 +353,8 @@ export const fromPureDict = (dict: unknown): State<unknown> => {
 }
 
 /**
- * The State with the values of a pure dict, which may leave some out. Throws a `StatePathError` for what the State does not have.
+ * The State with the values of a pure dict, which may leave some out. Throws a `StatePathError` for what the State does
+ * not have.
  *
  * ```ts import.meta.vitest
  * import { State } from "linum"

@@ -1,7 +1,7 @@
 /**
- * Tables: the static half of a State. A State is a table and a list of values; the table says at which paths the values are
- * and of which kinds. Tables are immutable and shared: every State that one model gives has the very same table, so that
- * writing it back needs no search.
+ * Tables: the static half of a State. A State is a table and a list of values; the table says at which paths the values
+ * are and of which kinds. Tables are immutable and shared: every State that one model gives has the very same table, so
+ * that writing it back needs no search.
  */
 import * as Equal from "effect/Equal"
 import * as Hash from "effect/Hash"

@@ -30,7 +30,8 @@ export class FilterError extends Data.TaggedError("FilterError")<{
 }
 
 /**
- * Paths that a State cannot have: two leaves at one path or one below the other, or a value for a path that is not there.
+ * Paths that a State cannot have: two leaves at one path or one below the other, or a value for a path that is not
+ * there.
  *
  * @category errors
  * @since 0.1.0

@@ -1,8 +1,8 @@
 /**
  * States and filters as optics of `effect/Optic`.
  *
- * Both work on one flat table. Their laws hold where parts fit their filters: a part has only leaves that its filter (and none
- * before it) covers, and no two parts have leaves at one path. `get` gives only such parts.
+ * Both work on one flat table. Their laws hold where parts fit their filters: a part has only leaves that its filter
+ * (and none before it) covers, and no two parts have leaves at one path. `get` gives only such parts.
  */
 import * as Optic from "effect/Optic"
 import type * as Filter from "./Filter.ts"
@@ -10,7 +10,8 @@ import { filter, replaceIn, split } from "./partition.ts"
 import * as State from "./State.ts"
 
 /**
- * A State as a tuple of States, one for each filter. Filters must cover the State: `get` throws a `FilterError` otherwise.
+ * A State as a tuple of States, one for each filter. Filters must cover the State: `get` throws a `FilterError`
+ * otherwise.
  *
  * Laws: `set(get(s)) = s` and `get(set(parts)) = parts`.
  *

@@ -1,6 +1,6 @@
 /**
- * Splitting by filters: every leaf goes to the first filter that covers it. The pure half of the lenses: a list of filters
- * that covers everything is an isomorphism between a State and a tuple of States, one filter is a lens.
+ * Splitting by filters: every leaf goes to the first filter that covers it. The pure half of the lenses: a list of
+ * filters that covers everything is an isomorphism between a State and a tuple of States, one filter is a lens.
  */
 import { cellOf, isVariable } from "../Ref/Variable.ts"
 import { FilterError } from "./errors.ts"

@@ -1,10 +1,10 @@
 /**
- * What the compiler knows of models: the kinds of their Variables, the type of their State, and whether a list of filters
- * covers all of it. A list that leaves out a kind is rejected with a message that names the kind.
+ * What the compiler knows of models: the kinds of their Variables, the type of their State, and whether a list of
+ * filters covers all of it. A list that leaves out a kind is rejected with a message that names the kind.
  *
- * Two rules keep this cheap and the messages whole. Nothing here constrains a kind to `string`: resolving that constraint of a
- * recursive type would go through the whole model. And the check sits on the type of the *model* argument of `split`, not on
- * the filters.
+ * Two rules keep this cheap and the messages whole. Nothing here constrains a kind to `string`: resolving that
+ * constraint of a recursive type would go through the whole model. And the check sits on the type of the *model*
+ * argument of `split`, not on the filters.
  */
 import type { AllOf, AnyOf, Everything, Filter, Not, Nothing, Opaque, Rest } from "./Filter.ts"
 import type { State, VariableState } from "./State.ts"
@@ -46,7 +46,8 @@ type Below = [
 ]
 
 /**
- * The kinds of all Variables below a value, 28 levels deep. Arrays that stand in a field by themselves count as `"Array"`.
+ * The kinds of all Variables below a value, 28 levels deep. Arrays that stand in a field by themselves count as
+ * `"Array"`.
  *
  * @category type-level
  * @since 0.1.0
@@ -190,7 +191,8 @@ type EachState<M, K, Fs, Vague> = Fs extends readonly [infer F, ...infer Others]
   : Array<PartialStateOf<M, K>>
 
 /**
- * What `state(model, ...filters)` gives: one State for no or one filter, a tuple for more. Filters need not cover everything.
+ * What `state(model, ...filters)` gives: one State for no or one filter, a tuple for more. Filters need not cover
+ * everything.
  *
  * @category type-level
  * @since 0.1.0

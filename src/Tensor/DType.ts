@@ -2,7 +2,8 @@
  * Element types: their names, their storage in JavaScript, and JAX's promotion lattice.
  *
  * A *dtype* is a plain string. A *weak* type is what a bare JavaScript number or boolean has: it takes the dtype of the
- * array that it meets (`x.mul(2)` stays bfloat16). The lattice is the one of JAX's type promotion page, without 64 bits.
+ * array that it meets (`x.mul(2)` stays bfloat16). The lattice is the one of JAX's type promotion page, without 64
+ * bits.
  */
 import { DTypeError } from "./errors.ts"
 
@@ -148,7 +149,10 @@ export const lowest = (dtype: DType): number => isFloat(dtype) ? -Infinity : iin
 /** The identity of `min`: the highest value of a dtype (`Infinity` for floats). */
 export const highest = (dtype: DType): number => isFloat(dtype) ? Infinity : iinfo(dtype).max
 
-/** Edges of the lattice, smaller to larger: https://docs.jax.dev/en/latest/jep/9407-type-promotion.html, without 64 bits. */
+/**
+ * Edges of the lattice, smaller to larger: https://docs.jax.dev/en/latest/jep/9407-type-promotion.html, without 64
+ * bits.
+ */
 const above: Readonly<Record<Point, ReadonlyArray<Point>>> = {
   bool: ["weak_int"],
   weak_int: ["uint8", "int8"],
@@ -187,7 +191,8 @@ const upsets: Readonly<Record<Point, ReadonlySet<Point>>> = {
 const join = (a: Point, b: Point): Point => {
   const common = [...upsets[a]].filter((p) => upsets[b].has(p))
   const integer = (p: Point) => p !== "weak_float" && p !== "weak_int" && isInteger(p)
-  // uint8 with int8 or int32, uint32 with a signed type: JAX's int16/int64, which x64-off and our set of dtypes make int32.
+  // uint8 with int8 or int32, uint32 with a signed type: JAX's int16/int64, which x64-off and our set of dtypes make
+  // int32.
   if (integer(a) && integer(b) && a !== b) {
     if (upsets[a].has(b)) return b
     if (upsets[b].has(a)) return a
@@ -240,7 +245,8 @@ export const promoteTypes = (a: DType, b: DType): DType =>
   resultType({ dtype: a, weakType: false }, { dtype: b, weakType: false }).dtype
 
 /**
- * The floating type that an operation such as `mean`, `exp` or true division computes in: floats stay, all else becomes float32.
+ * The floating type that an operation such as `mean`, `exp` or true division computes in: floats stay, all else becomes
+ * float32.
  *
  * @category promotion
  * @since 0.1.0

@@ -1,6 +1,6 @@
 /**
- * The methods of a Tensor, as a type: `x.matmul(w).add(b)`, `x.sum({ axis: 0 })`. They are the functions of `numpy/` with the
- * array before the dot, so each is documented in full there; here stands the list.
+ * The methods of a Tensor, as a type: `x.matmul(w).add(b)`, `x.sum({ axis: 0 })`. They are the functions of `numpy/`
+ * with the array before the dot, so each is documented in full there; here stands the list.
  *
  * The interface is generic in the array type T, so that this file imports no Tensor and `Tensor.ts` can extend it;
  * `install.ts` has the implementation. `Like<T>` is what an operand may be: bare numbers and booleans are weakly typed.
@@ -10,7 +10,9 @@ import type { DType } from "./DType.ts"
 /** An operand: an array, or a JavaScript number or boolean. */
 export type Like<T> = T | number | boolean
 
-/** Axes that an operation goes over: one, several, or (null, or left out) all of them. Negative ones count from the end. */
+/**
+ * Axes that an operation goes over: one, several, or (null, or left out) all of them. Negative ones count from the end.
+ */
 export type Axes = number | ReadonlyArray<number> | null
 
 /** Options of a reduction. A bare number or list of axes may stand in for them: `x.sum(0)`. */
@@ -85,7 +87,9 @@ export interface CloseOptions {
   readonly equalNan?: boolean | undefined
 }
 
-/** A range along an axis, as Python's `start:stop:step`; made by `slice`. null is the end that the step's sign implies. */
+/**
+ * A range along an axis, as Python's `start:stop:step`; made by `slice`. null is the end that the step's sign implies.
+ */
 export interface Slice {
   readonly _tag: "Slice"
   readonly start: number | null
@@ -97,12 +101,15 @@ export interface Slice {
 export type IndexList = ReadonlyArray<number | boolean | IndexList>
 
 /**
- * One entry of an index expression, with NumPy's meaning: a position, a range (`slice(1, 5, 2)` or `"1:5:2"`, `":"` for all of the
- * axis), all axes not named (`"..."`), a new axis (null), or an array of positions or of booleans.
+ * One entry of an index expression, with NumPy's meaning: a position, a range (`slice(1, 5, 2)` or `"1:5:2"`, `":"` for
+ * all of the axis), all axes not named (`"..."`), a new axis (null), or an array of positions or of booleans.
  */
 export type Index<T> = number | Slice | `${string}:${string}` | "..." | null | T | IndexList
 
-/** What indices out of range do: reads fill and writes drop (`fill`, `drop`), or they move to the nearest place (`clip`). */
+/**
+ * What indices out of range do: reads fill and writes drop (`fill`, `drop`), or they move to the nearest place
+ * (`clip`).
+ */
 export type IndexMode = "fill" | "drop" | "clip" | "promise_in_bounds"
 
 /** Options of reading at an index. */
@@ -119,7 +126,10 @@ export interface SetOptions {
   readonly uniqueIndices?: boolean | undefined
 }
 
-/** `x.at(...)`: the places of `x` that an index expression names. Reading gives them; writing gives a changed copy of `x`. */
+/**
+ * `x.at(...)`: the places of `x` that an index expression names. Reading gives them; writing gives a changed copy of
+ * `x`.
+ */
 export interface At<T> {
   /** The elements there. */
   readonly get: (options?: GetOptions) => T

@@ -67,7 +67,9 @@ export const axes = (
   return out
 }
 
-/** NumPy broadcasting: align at the right, sizes agree or one of them is 1. Fails with a `ShapeError` naming all shapes. */
+/**
+ * NumPy broadcasting: align at the right, sizes agree or one of them is 1. Fails with a `ShapeError` naming all shapes.
+ */
 export const broadcast = (operation: string, ...shapes: ReadonlyArray<Shape>): Shape => {
   if (shapes.every((s) => equals(s, shapes[0]))) return shapes[0]
   const rank = Math.max(...shapes.map((s) => s.length))

@@ -1,5 +1,6 @@
 /**
- * The abstract value of an array: what is known of it before anything runs. Shape, dtype, and whether the dtype is weak.
+ * The abstract value of an array: what is known of it before anything runs. Shape, dtype, and whether the dtype is
+ * weak.
  */
 import * as DType from "./DType.ts"
 import * as Shape from "./Shape.ts"

@@ -1,8 +1,8 @@
 /**
  * Pytrees: nested arrays and plain objects with Tensors at the leaves.
  *
- * A tree is a Tensor, an array of trees, or a plain object of trees (keys in sorted order, as JAX's dicts). Everything else
- * (numbers, strings, functions, null, class instances) is *static*: part of the structure, not a leaf.
+ * A tree is a Tensor, an array of trees, or a plain object of trees (keys in sorted order, as JAX's dicts). Everything
+ * else (numbers, strings, functions, null, class instances) is *static*: part of the structure, not a leaf.
  */
 import * as Equal from "effect/Equal"
 import * as Predicate from "effect/Predicate"

@@ -1,12 +1,13 @@
 /**
- * Array operations throw their errors, since they are plain functions; `attempt` turns what they throw into typed failures.
+ * Array operations throw their errors, since they are plain functions; `attempt` turns what they throw into typed
+ * failures.
  */
 import * as Effect from "effect/Effect"
 import { isTensorError, type TensorError } from "./errors.ts"
 
 /**
- * The result of a function of arrays as an Effect that fails with the errors that array operations throw. Anything else that
- * is thrown is a defect.
+ * The result of a function of arrays as an Effect that fails with the errors that array operations throw. Anything else
+ * that is thrown is a defect.
  *
  * ```ts import.meta.vitest
  * import { Effect } from "effect"

@@ -1,8 +1,9 @@
 /**
- * Making arrays: from JavaScript values (`array`, `asarray`), and from rules (`zeros`, `full`, `arange`, `linspace`, `eye`).
+ * Making arrays: from JavaScript values (`array`, `asarray`), and from rules (`zeros`, `full`, `arange`, `linspace`,
+ * `eye`).
  *
- * Values are copied, once, into host memory. Rules compute nothing: `zeros([1000, 1000])` is an equation. Where a dtype is
- * wanted, a bare dtype may stand in for the options: `zeros([2, 3], "int32")`.
+ * Values are copied, once, into host memory. Rules compute nothing: `zeros([1000, 1000])` is an equation. Where a dtype
+ * is wanted, a bare dtype may stand in for the options: `zeros([2, 3], "int32")`.
  */
 import * as DType from "./DType.ts"
 import { DTypeError, ShapeError } from "./errors.ts"
@@ -51,7 +52,10 @@ const shapeOf = (values: Nested): Shape.Shape => {
   return shape
 }
 
-/** Calls `each` for every leaf, row-major. Fails with a `ShapeError` at the first row that does not have its sisters' shape. */
+/**
+ * Calls `each` for every leaf, row-major. Fails with a `ShapeError` at the first row that does not have its sisters'
+ * shape.
+ */
 const visit = (values: Nested, shape: Shape.Shape, each: (leaf: number | boolean) => void): void => {
   const go = (value: Nested, depth: number, path: string): void => {
     if (depth === shape.length && (typeof value === "number" || typeof value === "boolean")) return each(value)
@@ -116,10 +120,12 @@ const fromTyped = (data: DType.TypedArray, options: ArrayOptions): Tensor => {
 }
 
 /**
- * An array of JavaScript values, copied: nested lists of numbers or booleans, a TypedArray (with `shape`), or one number.
+ * An array of JavaScript values, copied: nested lists of numbers or booleans, a TypedArray (with `shape`), or one
+ * number.
  *
- * Numbers are float32 and booleans bool unless `dtype` says otherwise. A TypedArray keeps its element type (a Float64Array
- * becomes float32, unless float64 is asked for); a Uint16Array holds raw bits of `dtype` float16 or bfloat16.
+ * Numbers are float32 and booleans bool unless `dtype` says otherwise. A TypedArray keeps its element type (a
+ * Float64Array becomes float32, unless float64 is asked for); a Uint16Array holds raw bits of `dtype` float16 or
+ * bfloat16.
  *
  * Fails with a `ShapeError` that names the place where nested lists are not rectangular.
  *
@@ -160,8 +166,8 @@ export const ones = (shape: ShapeLike, options?: CreateOptions | DType.DType): T
   full(shape, 1, dtypeOf(options) ?? "float32")
 
 /**
- * One value everywhere; an array value is broadcast. A number makes float32, a boolean bool, an array its own dtype, unless
- * `dtype` says otherwise.
+ * One value everywhere; an array value is broadcast. A number makes float32, a boolean bool, an array its own dtype,
+ * unless `dtype` says otherwise.
  */
 export const full = (shape: ShapeLike, value: TensorLike, options?: CreateOptions | DType.DType): Tensor => {
   const dtype = dtypeOf(options)
@@ -202,7 +208,10 @@ export const onesLike = (x: Template, options: LikeOptions = {}): Tensor => full
 
 // --- ranges ---
 
-/** Numbers from 0 to `stop` (exclusive), or from `start`, `step` apart. int32 when all arguments are whole, else float32. */
+/**
+ * Numbers from 0 to `stop` (exclusive), or from `start`, `step` apart. int32 when all arguments are whole, else
+ * float32.
+ */
 export function arange(stop: number, options?: CreateOptions | DType.DType): Tensor
 export function arange(start: number, stop: number, options?: CreateOptions | DType.DType): Tensor
 export function arange(start: number, stop: number, step: number, options?: CreateOptions | DType.DType): Tensor
@@ -236,7 +245,9 @@ export interface LinspaceOptions extends CreateOptions {
   readonly axis?: number | undefined
 }
 
-/** `num` numbers (50 by default), evenly spaced from `start` to `stop`. Array bounds broadcast; float32 unless given. */
+/**
+ * `num` numbers (50 by default), evenly spaced from `start` to `stop`. Array bounds broadcast; float32 unless given.
+ */
 export const linspace = (start: TensorLike, stop: TensorLike, num = 50, options: LinspaceOptions = {}): Tensor => {
   const { axis = 0, endpoint = true } = options
   const [low, high] = inexactPair("linspace", start, stop).map((x) => lax.convertElementType(x, x.dtype))
@@ -289,7 +300,9 @@ export const tri = (n: number, m: number = n, options: DiagonalCreateOptions = {
 
 /** Options of `meshgrid`. */
 export interface MeshgridOptions {
-  /** `xy` (the default): the first array runs along axis 1, the second along axis 0. `ij`: array i runs along axis i. */
+  /**
+   * `xy` (the default): the first array runs along axis 1, the second along axis 0. `ij`: array i runs along axis i.
+   */
   readonly indexing?: "xy" | "ij" | undefined
   /** Keep size 1 along the other axes. */
   readonly sparse?: boolean | undefined

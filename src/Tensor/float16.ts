@@ -1,6 +1,7 @@
 /**
  * The two 16-bit floating types as raw bits, which is how host memory holds them: IEEE binary16 (*float16*: 5 bits of
- * exponent, 10 of fraction) and *bfloat16* (the upper half of a float32: 8 and 7). Encoding rounds to nearest, ties to even.
+ * exponent, 10 of fraction) and *bfloat16* (the upper half of a float32: 8 and 7). Encoding rounds to nearest, ties to
+ * even.
  */
 import type { DType } from "./DType.ts"
 
@@ -56,7 +57,8 @@ export const decodeFloat16 = (bits: number): number => {
 }
 
 /**
- * The bfloat16 nearest to a number, as 16 bits. Numbers go through float32 first, as all values that backends compute do.
+ * The bfloat16 nearest to a number, as 16 bits. Numbers go through float32 first, as all values that backends compute
+ * do.
  */
 export const encodeBfloat16 = (value: number): number => {
   if (Number.isNaN(value)) return 0x7fc0
@@ -81,7 +83,9 @@ export const nearest = (value: number, dtype: DType): number => {
   }
 }
 
-/** What to store for a number in an array of a dtype: 16 bits for the 16-bit floats, 0 or 1 for bool, else the number. */
+/**
+ * What to store for a number in an array of a dtype: 16 bits for the 16-bit floats, 0 or 1 for bool, else the number.
+ */
 export const encode = (value: number, dtype: DType): number => {
   switch (dtype) {
     case "float16":

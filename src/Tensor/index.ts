@@ -1,8 +1,8 @@
 /**
  * Pure, lazy n-dimensional arrays, with the functions of `jax.numpy` in camelCase and JAX's semantics (x64 off).
  *
- * Calling an operation computes nothing: it checks shapes and dtypes, throws a tagged error if they do not fit, and makes one
- * more node of a Program. Reading values is an Effect, and needs a backend.
+ * Calling an operation computes nothing: it checks shapes and dtypes, throws a tagged error if they do not fit, and
+ * makes one more node of a Program. Reading values is an Effect, and needs a backend.
  *
  * @since 0.1.0
  */

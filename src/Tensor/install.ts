@@ -1,6 +1,6 @@
 /**
- * Puts the methods on Tensors: each is the function of that name with the array before the dot. `index.ts` imports this file for
- * its effect; everything inside the library calls the functions, and works without it.
+ * Puts the methods on Tensors: each is the function of that name with the array before the dot. `index.ts` imports this
+ * file for its effect; everything inside the library calls the functions, and works without it.
  */
 import * as Equal from "effect/Equal"
 import * as Hash from "effect/Hash"
@@ -457,8 +457,8 @@ const tracedBy = (self: Tensor): string | undefined => {
 }
 
 /**
- * What the runtime asks of values: equal only to itself, legible in consoles, and no number. Without the last, `x > 0` would be
- * false for every array.
+ * What the runtime asks of values: equal only to itself, legible in consoles, and no number. Without the last, `x > 0`
+ * would be false for every array.
  */
 const protocols: object & ThisType<Tensor> = {
   [Equal.symbol](that: unknown) {

@@ -1,9 +1,9 @@
 /**
  * Arrays as text, as JAX prints them, which is NumPy's `array2string`.
  *
- * All elements are written alike: the fewest digits that read back as the same value, and one number of places for all (or
- * one form with exponents, when magnitudes differ much). Rows wrap at 75 columns; above 1000 elements only the first and last
- * three along each axis are shown, with `...` between.
+ * All elements are written alike: the fewest digits that read back as the same value, and one number of places for all
+ * (or one form with exponents, when magnitudes differ much). Rows wrap at 75 columns; above 1000 elements only the
+ * first and last three along each axis are shown, with `...` between.
  */
 import * as DType from "./DType.ts"
 import { decode, nearest } from "./float16.ts"
@@ -24,7 +24,9 @@ type Format = (value: number) => string
 
 // --- one element ---
 
-/** The fewest significant digits that read back as `value` in its dtype, as [digits, exponent]: 0.dddd · 10^exponent. */
+/**
+ * The fewest significant digits that read back as `value` in its dtype, as [digits, exponent]: 0.dddd · 10^exponent.
+ */
 const shortest = (value: number, dtype: DType.DType): readonly [digits: string, exponent: number] => {
   for (let p = 1; p <= 17; p++) {
     const text = value.toExponential(p - 1)
@@ -211,8 +213,9 @@ export const formatElements = (x: Tensor): string => {
 }
 
 /**
- * An array as text. Elements are shown when they are in host memory and the array is smaller than a mebibyte; an array that has not been
- * computed, or is on a device, shows its shape; the argument of a traced function shows as `Traced<f32[2,3]>`.
+ * An array as text. Elements are shown when they are in host memory and the array is smaller than a mebibyte; an array
+ * that has not been computed, or is on a device, shows its shape; the argument of a traced function shows as
+ * `Traced<f32[2,3]>`.
  */
 export const format = (x: Tensor): string => {
   if (x.source._tag === "Argument") return `Traced<${ShapedArray.format(x.aval)}>`

@@ -32,8 +32,8 @@ export interface GradOptions<N extends number | ReadonlyArray<number> = 0, F = t
 }
 
 /**
- * The derivative with respect to a `T`: a State of a Module's Variables, or of those of a tree of Modules; a snapshot of a Variable; else a
- * tree like the argument.
+ * The derivative with respect to a `T`: a State of a Module's Variables, or of those of a tree of Modules; a snapshot
+ * of a Variable; else a tree like the argument.
  */
 export type Gradient<T, F> = T extends
   { readonly "~linum/Variable": unknown; readonly kind: infer K; readonly ref: { readonly current: infer A } }
@@ -80,8 +80,8 @@ const position = (transform: string, argnum: number, count: number): number => {
 }
 
 /**
- * The leaves of one argument, with paths inside it, and where its slots are. An object that an earlier argument holds too has
- * its slots there.
+ * The leaves of one argument, with paths inside it, and where its slots are. An object that an earlier argument holds
+ * too has its slots there.
  */
 const leavesOf = (arg: unknown, at: number, split: SplitArguments) => {
   const first = offsets(split)
@@ -178,12 +178,14 @@ export type Grad<Args extends ReadonlyArray<unknown>, E, R, N, F> = (
 ) => Effect.Effect<Gradients<Args, N, F>, E | TransformError, R>
 
 /**
- * The derivative of a scalar function. Writes to Variables inside are visible outside, as if the function had been called.
+ * The derivative of a scalar function. Writes to Variables inside are visible outside, as if the function had been
+ * called.
  *
- * The result of f is one floating scalar. With respect to a Module: a State of its Params (or of what `wrt` selects); with respect to
- * arrays: arrays of the same shapes and dtypes.
+ * The result of f is one floating scalar. With respect to a Module: a State of its Params (or of what `wrt` selects);
+ * with respect to arrays: arrays of the same shapes and dtypes.
  *
- * Fails with what f fails with; with `ShapeError` if the value is no scalar, with `DTypeError` if something selected is no float.
+ * Fails with what f fails with; with `ShapeError` if the value is no scalar, with `DTypeError` if something selected is
+ * no float.
  *
  * ```ts import.meta.vitest
  * import { Effect } from "effect"
@@ -237,7 +239,8 @@ export const valueAndGrad = <
   )
 
 /**
- * As `grad`, for a function that returns `[value, aux]`: gives `[gradient, aux]`. `aux` is any tree of arrays, Modules and static values.
+ * As `grad`, for a function that returns `[value, aux]`: gives `[gradient, aux]`. `aux` is any tree of arrays, Modules
+ * and static values.
  *
  * @category transforms
  * @since 0.1.0
@@ -322,8 +325,8 @@ const checkPure = (transform: string, split: SplitArguments): Effect.Effect<void
 }
 
 /**
- * Matches tangents or cotangents to the arrays that they belong to, those of integers aside. Fails with a `ShapeError` or a `DTypeError`
- * that names what does not fit.
+ * Matches tangents or cotangents to the arrays that they belong to, those of integers aside. Fails with a `ShapeError`
+ * or a `DTypeError` that names what does not fit.
  */
 const matched = (
   transform: string,
@@ -361,8 +364,8 @@ const checkPureResult = (transform: string, c: Call): void => {
 /**
  * The value of a function, and the map from a cotangent of the value to cotangents of all arguments (a tuple).
  *
- * Arguments are trees of arrays. The pullback may be called any number of times. Cotangents of integer arguments are the arguments
- * themselves, unchanged.
+ * Arguments are trees of arrays. The pullback may be called any number of times. Cotangents of integer arguments are
+ * the arguments themselves, unchanged.
  *
  * @category transforms
  * @since 0.1.0

@@ -1,8 +1,8 @@
 /**
  * Axes of arguments and results: which axis of every array a `vmap` maps or a `scan` steps through.
  *
- * An *axis spec* is a number (negative counts from the end), null (not mapped), `Carry` (scan only), a `StateAxes` (a spec for each
- * kind of Variable of a Module), or a tree of specs that is a prefix of the argument.
+ * An *axis spec* is a number (negative counts from the end), null (not mapped), `Carry` (scan only), a `StateAxes` (a
+ * spec for each kind of Variable of a Module), or a tree of specs that is a prefix of the argument.
  */
 import type * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
@@ -26,8 +26,8 @@ export interface StateAxes {
 }
 
 /**
- * Axes by filter: `stateAxes([[Param, 0], [BatchStat, null]])`. The first filter that matches a Variable decides; one that none
- * matches is an error.
+ * Axes by filter: `stateAxes([[Param, 0], [BatchStat, null]])`. The first filter that matches a Variable decides; one
+ * that none matches is an error.
  *
  * @category constructors
  * @since 0.1.0

@@ -1,8 +1,8 @@
 /**
  * Branches: `cond` and `switch`. All branches are traced, on the same operands; one runs.
  *
- * Branches may write different Variables: the equation gives, for each Variable that any of them writes, its new value in that
- * branch or the one it had.
+ * Branches may write different Variables: the equation gives, for each Variable that any of them writes, its new value
+ * in that branch or the one it had.
  */
 import * as Effect from "effect/Effect"
 import { type Misfit, StructureError } from "../GraphDef/errors.ts"
@@ -85,7 +85,10 @@ const sortOutputs = (c: Call) => {
 const describe = (xs: ReadonlyArray<{ readonly aval: ShapedArray.ShapedArray }>): string =>
   xs.map((x) => ShapedArray.format(x.aval)).join(", ") || "nothing"
 
-/** Variables of the closure that a branch gave another shape, dtype or structure: another branch may leave them as they are. */
+/**
+ * Variables of the closure that a branch gave another shape, dtype or structure: another branch may leave them as they
+ * are.
+ */
 const stateMisfits = (c: Call, branch: string): ReadonlyArray<Misfit> => {
   let at = resultCount(c)
   return c.discharged.writes.flatMap(({ leaves, slot, structure }) => {
@@ -285,8 +288,8 @@ const branch = <Args extends ReadonlyArray<unknown>, A, E, R>(
 /**
  * Runs one of two functions, by a scalar that is only known when the Program runs.
  *
- * Both are traced with the same operands, and give results of the same structure, shapes and dtypes (else `StructureError`). Only the
- * chosen one computes; under a `vmap` over the predicate both do.
+ * Both are traced with the same operands, and give results of the same structure, shapes and dtypes (else
+ * `StructureError`). Only the chosen one computes; under a `vmap` over the predicate both do.
  *
  * ```ts import.meta.vitest
  * import { Effect } from "effect"

@@ -1,6 +1,6 @@
 /**
- * Checks of values in traced code: effects that transforms interpret. They happen at every run, not once when the function is
- * traced.
+ * Checks of values in traced code: effects that transforms interpret. They happen at every run, not once when the
+ * function is traced.
  */
 import * as Effect from "effect/Effect"
 import type { Backend } from "../Backend/Backend.ts"
@@ -26,8 +26,8 @@ const allTrue = (x: Tensor): Tensor => {
 }
 
 /**
- * Fails with `error` unless `predicate` (bool, any shape) holds everywhere. In compiled code the Program computes a flag, and the Effect fails after
- * the run; nothing is written then. If several checks fail, the first counts.
+ * Fails with `error` unless `predicate` (bool, any shape) holds everywhere. In compiled code the Program computes a
+ * flag, and the Effect fails after the run; nothing is written then. If several checks fail, the first counts.
  *
  * ```ts import.meta.vitest
  * import { Effect } from "effect"

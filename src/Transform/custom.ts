@@ -1,9 +1,9 @@
 /**
  * Functions with derivatives of their own: `customJvp` and `customVjp`.
  *
- * They are pure functions of trees of arrays: their rules are applied when a Program is transformed, long after the call, so they cannot write
- * Variables. Function and rules are traced at the call. The arrays that they capture are operands of the equation, before the
- * arguments, and must not be differentiated: the rules say nothing of them.
+ * They are pure functions of trees of arrays: their rules are applied when a Program is transformed, long after the
+ * call, so they cannot write Variables. Function and rules are traced at the call. The arrays that they capture are
+ * operands of the equation, before the arguments, and must not be differentiated: the rules say nothing of them.
  */
 import * as Effect from "effect/Effect"
 import { closedProgram } from "../Program/build.ts"
@@ -175,7 +175,8 @@ const bindCustomVjp = (
 }
 
 /**
- * A function whose forward-mode derivative is given: JAX's `custom_jvp`. Reverse mode is its transpose, so the rule must be linear in the tangents.
+ * A function whose forward-mode derivative is given: JAX's `custom_jvp`. Reverse mode is its transpose, so the rule
+ * must be linear in the tangents.
  *
  * `rule(primals, tangents)` gives the value and its tangent. Tangents of integer arrays are zeros.
  *

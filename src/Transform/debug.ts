@@ -1,6 +1,6 @@
 /**
- * Looking at arrays while a Program runs. Like checks, these are effects that transforms interpret: they happen at every run, not once when the
- * function is traced.
+ * Looking at arrays while a Program runs. Like checks, these are effects that transforms interpret: they happen at
+ * every run, not once when the function is traced.
  */
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
@@ -17,8 +17,8 @@ import type { TransformError } from "./attempt.ts"
 export type DebugValues = Readonly<Record<string, Tensor>>
 
 /**
- * Calls `f` with the values of arrays at every run, in order with other callbacks. Under `vmap` it is called for every element; derivatives don't call it
- * again.
+ * Calls `f` with the values of arrays at every run, in order with other callbacks. Under `vmap` it is called for every
+ * element; derivatives don't call it again.
  *
  * @category effects
  * @since 0.1.0

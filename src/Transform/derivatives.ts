@@ -1,6 +1,6 @@
 /**
- * What all derivative transforms have in common: a traced call, linearized or pushed forward at the point of its operands, and
- * its results landed in the outer world.
+ * What all derivative transforms have in common: a traced call, linearized or pushed forward at the point of its
+ * operands, and its results landed in the outer world.
  */
 import * as Effect from "effect/Effect"
 import type { BackendError } from "../Backend/Backend.ts"

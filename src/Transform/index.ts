@@ -1,5 +1,6 @@
 /**
- * The transforms: functions of functions that return Effects. Each traces its function to a Program and rewrites or runs it.
+ * The transforms: functions of functions that return Effects. Each traces its function to a Program and rewrites or
+ * runs it.
  *
  * @since 0.1.0
  */

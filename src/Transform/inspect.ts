@@ -1,5 +1,6 @@
 /**
- * Looking at what a function would do, without running it: `evalShape` gives the shapes of its result, `makeProgram` its Program.
+ * Looking at what a function would do, without running it: `evalShape` gives the shapes of its result, `makeProgram`
+ * its Program.
  */
 import * as Effect from "effect/Effect"
 import * as Inspectable from "effect/Inspectable"
@@ -15,10 +16,11 @@ import { call, splitArguments } from "./lift.ts"
 import type { Traced } from "./types.ts"
 
 /**
- * The result of a function with the right structure, shapes and dtypes, but no elements: nothing is computed, and nothing is written.
+ * The result of a function with the right structure, shapes and dtypes, but no elements: nothing is computed, and
+ * nothing is written.
  *
- * Use it to make an abstract model as the target of `Checkpoint.restore`, or to know shapes. Using an array of the result in a computation is a
- * `TracerLeakError`.
+ * Use it to make an abstract model as the target of `Checkpoint.restore`, or to know shapes. Using an array of the
+ * result in a computation is a `TracerLeakError`.
  *
  * ```ts import.meta.vitest
  * import { Effect } from "effect"
@@ -66,8 +68,8 @@ const Shown = {
 /**
  * The Program of a function for arguments of these shapes (JAX's `make_jaxpr`). It prints like a jaxpr.
  *
- * Inputs are captured arrays, Variables that the function reads through its closure, then the arrays of the arguments; outputs are those of
- * changed arguments, of the result, then of Variables written through the closure.
+ * Inputs are captured arrays, Variables that the function reads through its closure, then the arrays of the arguments;
+ * outputs are those of changed arguments, of the result, then of Variables written through the closure.
  *
  * ```ts import.meta.vitest
  * import { Effect } from "effect"

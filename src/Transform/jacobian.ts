@@ -66,7 +66,8 @@ const along = <Args extends ReadonlyArray<unknown>, E, R>(
 /**
  * The Jacobian of a function of arrays, column by column (forward mode): good for few inputs and many outputs.
  *
- * f takes an array (argument `argnum`) of any shape `n` and gives an array of shape `m`; the Jacobian has shape `[...m, ...n]`.
+ * f takes an array (argument `argnum`) of any shape `n` and gives an array of shape `m`; the Jacobian has shape `[...m,
+ * ...n]`.
  *
  * @category transforms
  * @since 0.1.0
@@ -108,8 +109,8 @@ export const jacrev = <Args extends ReadonlyArray<unknown>, E, R>(
   })
 
 /**
- * The matrix of second derivatives of a function of an array: shape `[...m, ...n, ...n]`, for a scalar function `[...n, ...n]`.
- * Forward over reverse.
+ * The matrix of second derivatives of a function of an array: shape `[...m, ...n, ...n]`, for a scalar function `[...n,
+ * ...n]`. Forward over reverse.
  *
  * ```ts import.meta.vitest
  * import { Effect } from "effect"

@@ -1,10 +1,10 @@
 /**
- * `jit`: traces a function once for every combination of shapes, dtypes, structure and static values, compiles the Program,
- * and from then on only runs it.
+ * `jit`: traces a function once for every combination of shapes, dtypes, structure and static values, compiles the
+ * Program, and from then on only runs it.
  *
- * A call takes its arguments apart (a `flattener` remembers how, so that an unchanged model costs a few comparisons a node),
- * finds the entry of their GraphDef and shapes, reads all arrays in one synchronous block, runs the Executable, and writes
- * the new state back in another. The service `Rngs` is one more argument.
+ * A call takes its arguments apart (a `flattener` remembers how, so that an unchanged model costs a few comparisons a
+ * node), finds the entry of their GraphDef and shapes, reads all arrays in one synchronous block, runs the Executable,
+ * and writes the new state back in another. The service `Rngs` is one more argument.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -42,7 +42,9 @@ import type { Traceable, Traced } from "./types.ts"
 /** A compiled function. */
 export interface Jitted<Args extends ReadonlyArray<unknown>, A, E> {
   (...args: Args): Effect.Effect<A, E | TransformError, Backend>
-  /** How often the function was traced: once for every new combination of shapes, dtypes, structure and static values. */
+  /**
+   * How often the function was traced: once for every new combination of shapes, dtypes, structure and static values.
+   */
   readonly traces: () => number
 }
 
@@ -72,11 +74,13 @@ interface Entry {
 /**
  * Compiles a function of arrays, Modules, Variables and static values.
  *
- * The first call with new shapes, dtypes, structure or static values traces it; all others only run the compiled Program. Writes to
- * Variables are visible outside after the call, all at once; if the call fails, nothing is written. Numbers, strings, booleans
- * and functions among the arguments are static: pass an array where a number changes from call to call.
+ * The first call with new shapes, dtypes, structure or static values traces it; all others only run the compiled
+ * Program. Writes to Variables are visible outside after the call, all at once; if the call fails, nothing is written.
+ * Numbers, strings, booleans and functions among the arguments are static: pass an array where a number changes from
+ * call to call.
  *
- * Fails with what the function and its checks fail with, with a `TensorError` if it cannot be traced, or a `BackendError` if it cannot run.
+ * Fails with what the function and its checks fail with, with a `TensorError` if it cannot be traced, or a
+ * `BackendError` if it cannot run.
  *
  * ```ts import.meta.vitest
  * import { Effect } from "effect"
@@ -198,7 +202,10 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
     })
   }
 
-  /** Reads, runs, and writes back. What is pending is computed first, and then the call begins `again`: others may have written. */
+  /**
+   * Reads, runs, and writes back. What is pending is computed first, and then the call begins `again`: others may have
+   * written.
+   */
   #execute(
     entry: Entry,
     flat: Split,
@@ -232,7 +239,9 @@ const provideLast = <Args extends ReadonlyArray<unknown>, A, E, R>(
   return Effect.provideService(f(...own), Rngs, all[all.length - 1] as RngStreams) as Effect.Effect<A, E, R>
 }
 
-/** Fails with the error of the first check that failed. The error was typed as one of E when `Check.that` was called. */
+/**
+ * Fails with the error of the first check that failed. The error was typed as one of E when `Check.that` was called.
+ */
 const failure = <E>(
   entry: Entry,
   storages: ReadonlyArray<Storage>

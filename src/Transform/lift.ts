@@ -2,10 +2,10 @@
  * What all transforms share: running a user's function once on abstract arguments, and giving what comes out of the
  * transformed Program back to the outer world.
  *
- * Arguments and results may contain Modules and Variables. They cross the boundary by the four steps of `updateContext`:
- * (1) the outer arguments are split, jointly, so that an object that occurs twice is one; (2) fresh inner objects are merged
- * from arrays of the trace; (3) after the run, arguments and results are split again, with the inner objects recognised;
- * (4) the outer objects are updated in place, and what is new is made.
+ * Arguments and results may contain Modules and Variables. They cross the boundary by the four steps of
+ * `updateContext`: (1) the outer arguments are split, jointly, so that an object that occurs twice is one; (2) fresh
+ * inner objects are merged from arrays of the trace; (3) after the run, arguments and results are split again, with the
+ * inner objects recognised; (4) the outer objects are updated in place, and what is new is made.
  *
  * Words: a *call* is one traced run. Its Program takes captures, state read through closures, then the arrays of the
  * arguments (*slots*); it gives the arrays of results, then new state written through closures.
@@ -196,7 +196,10 @@ const resultLeaves = (
     return { leaf, structure, arrays, argument, unchanged }
   })
 
-/** Step 3, where the objects of the outer level that the function captured count as ones that came in, after those that did. */
+/**
+ * Step 3, where the objects of the outer level that the function captured count as ones that came in, after those that
+ * did.
+ */
 const splitResults = (value: unknown, inner: ReadonlyArray<object>, trace: Trace) => {
   const first = UpdateContext.outerSplit(value)
   const known = new Set(inner)
@@ -230,8 +233,8 @@ export const rebuildPure = (pure: PureResult, outputs: ReadonlyArray<Tensor>): u
   Tree.unflatten(pure.structure, pure.outputs.map((i) => outputs[i]))
 
 /**
- * The call without the arrays and objects of the first run and of the trace: what is kept for later runs. A compiled function must not
- * hold on to the batch and the model that it was first called with.
+ * The call without the arrays and objects of the first run and of the trace: what is kept for later runs. A compiled
+ * function must not hold on to the batch and the model that it was first called with.
  */
 export const forget = (c: Call): Call => {
   const abstract = (x: Tensor): Tensor => c.trace.argument(x.aval)
@@ -263,7 +266,9 @@ const arrayArgument = (values: ReadonlyArray<unknown>, x: Tensor): number | unde
   return at < 0 ? undefined : at
 }
 
-/** The value of a cell at a level. What is read outside of traces is handed out, so no later step may free its buffers. */
+/**
+ * The value of a cell at a level. What is read outside of traces is handed out, so no later step may free its buffers.
+ */
 const valueAt = (cell: Cell, parent: Trace | undefined): unknown => {
   if (parent !== undefined) return parent.read(cell)
   cell.shared = true
@@ -369,8 +374,8 @@ const outcomes = (
 }
 
 /**
- * Ends the application of a transform: outside of any trace it runs callbacks and checks first, of which the first that fails
- * fails the Effect; then the results land. So a failure leaves nothing half-written.
+ * Ends the application of a transform: outside of any trace it runs callbacks and checks first, of which the first that
+ * fails fails the Effect; then the results land. So a failure leaves nothing half-written.
  */
 export const conclude = (
   c: Call,

@@ -69,8 +69,8 @@ const fits = (before: LeafArrays, after: LeafArrays): boolean =>
   )
 
 /**
- * The Variables of arguments that the body changed and that `carried` says go from step to step. Throws a `StructureError` for those
- * whose value changed its shape, dtype or structure.
+ * The Variables of arguments that the body changed and that `carried` says go from step to step. Throws a
+ * `StructureError` for those whose value changed its shape, dtype or structure.
  */
 export const handedVariables = (
   transform: string,
@@ -126,8 +126,8 @@ export const handedState = (transform: string, c: Call): ReadonlyArray<Handed> =
 }
 
 /**
- * Matches the arrays of a returned carry with those of the carry argument, by path. Variables in it are matched by identity and are not
- * meant here. Throws a `StructureError` that lists every misfit.
+ * Matches the arrays of a returned carry with those of the carry argument, by path. Variables in it are matched by
+ * identity and are not meant here. Throws a `StructureError` that lists every misfit.
  */
 export const handedCarry = (
   transform: string,

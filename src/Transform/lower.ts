@@ -119,15 +119,16 @@ const lowerCall = (c: Call, name: string, given: ReadonlyArray<Tensor>): Lowered
 }
 
 /**
- * What XLA would compile for a function and arguments of these shapes (JAX's `jit(f).lower(…).as_text()`): a module in the text form of
- * StableHLO. Nothing runs, and nothing is written.
+ * What XLA would compile for a function and arguments of these shapes (JAX's `jit(f).lower(…).as_text()`): a module in
+ * the text form of StableHLO. Nothing runs, and nothing is written.
  *
- * The inputs of `@main` are captured arrays, Variables that the function reads through its closure, then the arrays of the arguments; those
- * that are not used are left out. Its outputs are the arrays of the result, then those of Variables that the function writes. The buffer of such
- * a Variable is updated in place: `tf.aliasing_output` on its input names the output.
+ * The inputs of `@main` are captured arrays, Variables that the function reads through its closure, then the arrays of
+ * the arguments; those that are not used are left out. Its outputs are the arrays of the result, then those of
+ * Variables that the function writes. The buffer of such a Variable is updated in place: `tf.aliasing_output` on its
+ * input names the output.
  *
- * Fails with a `TraceError` that names the primitive if the function does what XLA cannot: a `Debug.print`, a collective of an axis that no
- * `vmap` inside the function maps.
+ * Fails with a `TraceError` that names the primitive if the function does what XLA cannot: a `Debug.print`, a
+ * collective of an axis that no `vmap` inside the function maps.
  *
  * ```ts import.meta.vitest
  * import { Effect } from "effect"

@@ -1,6 +1,6 @@
 /**
- * `remat`: trades computation for memory. What a function computes on the way is not kept for its derivative, but computed
- * again.
+ * `remat`: trades computation for memory. What a function computes on the way is not kept for its derivative, but
+ * computed again.
  */
 import * as Effect from "effect/Effect"
 import * as control from "../Program/control.ts"

@@ -2,8 +2,8 @@
  * Loops of a known number of steps: `scan`, and `foriLoop` with static bounds.
  *
  * What each array of the body does follows from its axis and from what the body does with it: an array with an axis is
- * *sliced*, one step a slice; the *carry* goes from step to step; everything else is *constant* unless it is a Variable that the
- * body writes, which makes it a carry too. So a write is seen by every later read, across steps.
+ * *sliced*, one step a slice; the *carry* goes from step to step; everything else is *constant* unless it is a Variable
+ * that the body writes, which makes it a carry too. So a write is seen by every later read, across steps.
  */
 import * as Effect from "effect/Effect"
 import * as control from "../Program/control.ts"
@@ -22,7 +22,10 @@ import type { Traceable, Traced } from "./types.ts"
 
 /** Options of `scan`. */
 export interface ScanOptions {
-  /** The axis of each argument that is stepped through; `Carry` for the one that goes from step to step; null for constants. By default `[Carry, 0]`. */
+  /**
+   * The axis of each argument that is stepped through; `Carry` for the one that goes from step to step; null for
+   * constants. By default `[Carry, 0]`.
+   */
   readonly inAxes?: AxisSpec
   /** The axis along which each result is stacked; `Carry` for the carry. By default `[Carry, 0]`. */
   readonly outAxes?: AxisSpec
@@ -131,11 +134,11 @@ const outputsOf = (
 
 /**
  * Applies a function to one slice after another. By default it is JAX's scan: `f(carry, x)` gives `[carry, y]`, and
- * `scan(f)(init, xs)` gives the last carry and the stacked ys. With `inAxes` and `outAxes` it is NNX's: any argument may be stepped through,
- * along any axis, Modules too (a stack of layers), and the carry may be in any place.
+ * `scan(f)(init, xs)` gives the last carry and the stacked ys. With `inAxes` and `outAxes` it is NNX's: any argument
+ * may be stepped through, along any axis, Modules too (a stack of layers), and the carry may be in any place.
  *
- * Writes to Variables that are not stepped through are seen by the next step; writes to stepped ones go into their slice. A carry keeps its
- * structure, shapes and dtypes: else `StructureError`.
+ * Writes to Variables that are not stepped through are seen by the next step; writes to stepped ones go into their
+ * slice. A carry keeps its structure, shapes and dtypes: else `StructureError`.
  *
  * ```ts import.meta.vitest
  * import { Effect } from "effect"
@@ -175,7 +178,9 @@ export const scan = <Args extends ReadonlyArray<unknown>, A, E, R>(
     return (yield* conclude(c, results, kept)) as A
   }))
 
-/** Makes the equation, and gives the body's outputs in their order: carries as they are at the end, the others stacked. */
+/**
+ * Makes the equation, and gives the body's outputs in their order: carries as they are at the end, the others stacked.
+ */
 const bindScan = (
   c: Call,
   handed: ReadonlyArray<Handed>,

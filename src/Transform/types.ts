@@ -23,8 +23,8 @@ export type Check<R> = [Exclude<R, TracedServices>] extends [never] ? unknown
   : ServiceInsideTrace<Exclude<R, TracedServices>>
 
 /**
- * A `Traceable` that needs no other services. The check stands at the result, since it would keep the compiler from knowing the parameters of a
- * function that is written in place.
+ * A `Traceable` that needs no other services. The check stands at the result, since it would keep the compiler from
+ * knowing the parameters of a function that is written in place.
  */
 export type Traced<Args extends ReadonlyArray<unknown>, A, E, R> = (
   ...args: Args

@@ -67,10 +67,11 @@ const place = (x: Tensor, from: number | null, to: Axis, size: number, path: str
 }
 
 /**
- * Maps a function over an axis of its arguments. Inside, arrays don't have the axis; outside, results have it at `outAxes`.
+ * Maps a function over an axis of its arguments. Inside, arrays don't have the axis; outside, results have it at
+ * `outAxes`.
  *
- * Modules can be mapped: their Variables' arrays are stacks. A Variable that is not mapped must not be written with a value that
- * differs along the axis. Checks inside fail if any element fails.
+ * Modules can be mapped: their Variables' arrays are stacks. A Variable that is not mapped must not be written with a
+ * value that differs along the axis. Checks inside fail if any element fails.
  *
  * ```ts import.meta.vitest
  * import { Effect } from "effect"
@@ -134,7 +135,10 @@ export const vmap = <Args extends ReadonlyArray<unknown>, A, E, R>(
     return (yield* conclude(c, [...outputs, ...state], kept)) as A
   }))
 
-/** Fails with an `AliasError` if a Variable of the arguments comes back in the result with another axis than it went in with. */
+/**
+ * Fails with an `AliasError` if a Variable of the arguments comes back in the result with another axis than it went in
+ * with.
+ */
 const checkReturned = (
   inner: ReadonlyArray<unknown>,
   out: unknown,

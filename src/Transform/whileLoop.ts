@@ -48,8 +48,9 @@ const checkCondition = (c: Call): void => {
 }
 
 /**
- * Applies `body` to a value while `condition` holds of it. The value is any tree of arrays and Modules; it keeps its structure,
- * shapes and dtypes (else `StructureError`). Not differentiable in reverse: the number of steps is not known.
+ * Applies `body` to a value while `condition` holds of it. The value is any tree of arrays and Modules; it keeps its
+ * structure, shapes and dtypes (else `StructureError`). Not differentiable in reverse: the number of steps is not
+ * known.
  *
  * ```ts import.meta.vitest
  * import { Effect } from "effect"
@@ -105,7 +106,8 @@ const bindWhile = (
   const program = step.discharged.program
   const carried = handed.map((h) => h.input)
   const constants = program.inputs.map((_, i) => i).filter((i) => !carried.includes(i))
-  // An input of the condition that the body changes is a carry; the two calls have the same arguments, and closures by cell.
+  // An input of the condition that the body changes is a carry; the two calls have the same arguments, and closures by
+  // cell.
   const stepInputOf = correspondence(test, step)
   const source = testInputs.map((_, i) => {
     const at = stepInputOf(i)

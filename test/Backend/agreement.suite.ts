@@ -1,5 +1,6 @@
-// Every backend computes what the reference evaluator computes: all cases of test/support/cases in float32, their derivatives in
-// both directions, and their batched forms, which reach parameters (dilations, groups, batching pairs) that no layer uses.
+// Every backend computes what the reference evaluator computes: all cases of test/support/cases in float32, their
+// derivatives in both directions, and their batched forms, which reach parameters (dilations, groups, batching pairs)
+// that no layer uses.
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"

@@ -1,5 +1,5 @@
-// Where backends go wrong: nan, infinities, signed zeros, overflow, ties. The expected values are what JAX gives on a CPU
-// (integers wrap, nan wins every max and min, sorts last, and is the first index).
+// Where backends go wrong: nan, infinities, signed zeros, overflow, ties. The expected values are what JAX gives on a
+// CPU (integers wrap, nan wins every max and min, sorts last, and is the first index).
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"

@@ -1,4 +1,5 @@
-// Control flow on the cpu backend and on a copy of it that must wait for every read; liveness, failure, caching and closing.
+// Control flow on the cpu backend and on a copy of it that must wait for every read; liveness, failure, caching and
+// closing.
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"

@@ -1,5 +1,5 @@
-// lax functions on a backend against the numbers of JAX itself (test/golden), edges included: nan, infinities, zeros of both
-// signs, overflow, shifts beyond the width, division by zero.
+// lax functions on a backend against the numbers of JAX itself (test/golden), edges included: nan, infinities, zeros of
+// both signs, overflow, shifts beyond the width, division by zero.
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"

@@ -1,5 +1,5 @@
-// What depends on size: kernels for many elements are others than those for few (tiles, several passes, networks, two dispatch
-// dimensions). Compared with the cpu backend, which has one way for all sizes, on odd sizes.
+// What depends on size: kernels for many elements are others than those for few (tiles, several passes, networks, two
+// dispatch dimensions). Compared with the cpu backend, which has one way for all sizes, on odd sizes.
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"

@@ -1,4 +1,5 @@
-// The WebGPU backend in Node agrees with the reference on derivatives and batched forms, and with the cpu backend on large arrays.
+// The WebGPU backend in Node agrees with the reference on derivatives and batched forms, and with the cpu backend on
+// large arrays.
 import { layer } from "../../src/Backend/Tfjs/WebGpu/index.ts"
 import { sharedLayer } from "../support/sharedLayer.ts"
 import { agreement } from "./agreement.suite.ts"

@@ -1,5 +1,5 @@
-// Derivatives of layers with respect to input and parameters agree with differences, in doubles. Those of dropout are compared with
-// Flax's in layers.test.ts.
+// Derivatives of layers with respect to input and parameters agree with differences, in doubles. Those of dropout are
+// compared with Flax's in layers.test.ts.
 import { describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"

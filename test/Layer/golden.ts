@@ -1,5 +1,5 @@
-// Layers and initializers from the golden files: what Flax calls snake_case is camelCase here, and options that JSON cannot hold
-// are text.
+// Layers and initializers from the golden files: what Flax calls snake_case is camelCase here, and options that JSON
+// cannot hold are text.
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
 import { iterGraph } from "../../src/GraphDef/traverse.ts"

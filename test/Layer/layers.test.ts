@@ -73,7 +73,9 @@ const tolerance = (value: Value) =>
       atol: 2e-6 * Math.max(1, ...numbers(value).map(Math.abs).filter(Number.isFinite))
     }
 
-/** Where most of it cancels, what is left depends on the order of sums: variances of numbers far from 0, for instance. */
+/**
+ * Where most of it cancels, what is left depends on the order of sums: variances of numbers far from 0, for instance.
+ */
 const cancelling = (what: string): number =>
   what.includes("far-from-zero") ? 1e4 : /slow-variance|normalize_qk: der/.test(what) ? 100 : 1
 

@@ -1,4 +1,5 @@
-// Whole models trained for some steps inside jit, against Flax and Optax: losses, first gradients, and all Variables after each step.
+// Whole models trained for some steps inside jit, against Flax and Optax: losses, first gradients, and all Variables
+// after each step.
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { toTypedArray } from "../../src/Backend/read.ts"

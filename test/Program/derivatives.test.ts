@@ -1,5 +1,6 @@
-// Derivatives of elementwise functions, shapes, reductions and sorts, forward and reverse, to second order against finite
-// differences, and batching against loops; in doubles, by the reference evaluator. Products, windows and indexing: rules-b.test.ts.
+// Derivatives of elementwise functions, shapes, reductions and sorts, forward and reverse, to second order against
+// finite differences, and batching against loops; in doubles, by the reference evaluator. Products, windows and
+// indexing: rules-b.test.ts.
 import { assert, describe, it } from "@effect/vitest"
 import * as lax from "../../src/Tensor/lax/index.ts"
 import * as Shape from "../../src/Tensor/Shape.ts"

@@ -1,5 +1,5 @@
-// What is lowered to StableHLO, run by XLA and compared: functions of arrays that use every primitive, and functions that
-// use the transforms.
+// What is lowered to StableHLO, run by XLA and compared: functions of arrays that use every primitive, and functions
+// that use the transforms.
 import * as Effect from "effect/Effect"
 import type { Backend } from "../../src/Backend/Backend.ts"
 import * as nnx from "../../src/index.ts"

@@ -1,5 +1,5 @@
-// StableHLO: the text of every primitive can be made; some texts are pinned; and all of them are run by XLA where there is a
-// Python with jax (LINUM_PYTHON names it), and must give the numbers of our cpu backend.
+// StableHLO: the text of every primitive can be made; some texts are pinned; and all of them are run by XLA where there
+// is a Python with jax (LINUM_PYTHON names it), and must give the numbers of our cpu backend.
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"

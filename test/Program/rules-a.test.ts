@@ -1,5 +1,5 @@
-// Rules of elementwise primitives, shapes, reductions, sorts and the generator, as tables: each applies its own primitive.
-// What they compute is checked in derivatives.test.ts.
+// Rules of elementwise primitives, shapes, reductions, sorts and the generator, as tables: each applies its own
+// primitive. What they compute is checked in derivatives.test.ts.
 import { assert, describe, it } from "@effect/vitest"
 import type { ArrayPrimitive, Rule } from "../../src/Program/Primitive.ts"
 import { elementwise } from "../../src/Program/rules/elementwise.ts"

@@ -1,4 +1,5 @@
-// Rules of products, windows and indexing: derivatives to second order against finite differences, batching against loops.
+// Rules of products, windows and indexing: derivatives to second order against finite differences, batching against
+// loops.
 import { assert, describe, it } from "@effect/vitest"
 import { rules } from "../../src/Program/rules/index.ts"
 import type { GatherParams, ScatterParams } from "../../src/Tensor/lax/index.ts"

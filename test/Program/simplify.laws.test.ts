@@ -1,4 +1,5 @@
-// Simplifying changes no value: random Programs with calls, loops and branches, before and after, on special values too.
+// Simplifying changes no value: random Programs with calls, loops and branches, before and after, on special values
+// too.
 import { assert, describe, it } from "@effect/vitest"
 import { build } from "../../src/Program/build.ts"
 import * as Control from "../../src/Program/control.ts"

@@ -1,4 +1,5 @@
-// Random numbers are JAX's on any backend: bit for bit where nothing but integers and XLA's own polynomials are involved.
+// Random numbers are JAX's on any backend: bit for bit where nothing but integers and XLA's own polynomials are
+// involved.
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"

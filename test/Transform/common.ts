@@ -1,4 +1,5 @@
-// What the tests of transforms share: small models, short ways to make and read arrays, and a backend that spoils what is freed.
+// What the tests of transforms share: small models, short ways to make and read arrays, and a backend that spoils what
+// is freed.
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -99,8 +100,8 @@ export interface Spoiled {
 }
 
 /**
- * The cpu backend as a device with its own memory would be: every output has a buffer of its own, and one that is released is
- * filled with nan. Whoever reads it later gives itself away.
+ * The cpu backend as a device with its own memory would be: every output has a buffer of its own, and one that is
+ * released is filled with nan. Whoever reads it later gives itself away.
  */
 export const spoiling: Layer.Layer<Backend> = Layer.effect(
   Backend,

@@ -1,5 +1,5 @@
-// Functions with derivatives of their own, in all compositions. Their rules are wrong on purpose (100 times too large), so that
-// it shows which derivative was used.
+// Functions with derivatives of their own, in all compositions. Their rules are wrong on purpose (100 times too large),
+// so that it shows which derivative was used.
 import { assert, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"

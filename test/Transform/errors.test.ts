@@ -1,4 +1,5 @@
-// What bad input to transforms gets: typed failures that say what, where and what to do, in the error channel, with nothing written.
+// What bad input to transforms gets: typed failures that say what, where and what to do, in the error channel, with
+// nothing written.
 import { assert, describe, it, layer } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"

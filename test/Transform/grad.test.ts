@@ -1,5 +1,5 @@
-// The grad family against finite differences and against derivatives known in closed form, on arrays, trees and Modules, alone and
-// combined with each other and with loops and branches.
+// The grad family against finite differences and against derivatives known in closed form, on arrays, trees and
+// Modules, alone and combined with each other and with loops and branches.
 import { assert, describe, it, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"

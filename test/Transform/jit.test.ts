@@ -1,5 +1,5 @@
-// jit: what is traced again and what comes from the cache, what captured and shared Variables mean, and how structure changes
-// inside reach the objects outside.
+// jit: what is traced again and what comes from the cache, what captured and shared Variables mean, and how structure
+// changes inside reach the objects outside.
 import { assert, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"

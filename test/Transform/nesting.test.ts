@@ -1,4 +1,5 @@
-// Transforms nest in any order (F.022): random nestings around fixed functions keep the value, the derivative and what is written.
+// Transforms nest in any order (F.022): random nestings around fixed functions keep the value, the derivative and what
+// is written.
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"

@@ -1,5 +1,5 @@
-// scan against the unrolled loop: carries and slices of any tree and axis, Modules, Variables that go from step to step, and
-// derivatives.
+// scan against the unrolled loop: carries and slices of any tree and axis, Modules, Variables that go from step to
+// step, and derivatives.
 import { assert, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"

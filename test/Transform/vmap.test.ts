@@ -1,4 +1,5 @@
-// vmap against a loop over the elements: axes, names and collectives, Modules as stacks, state, and checks and callbacks inside.
+// vmap against a loop over the elements: axes, names and collectives, Modules as stacks, state, and checks and
+// callbacks inside.
 import { assert, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"

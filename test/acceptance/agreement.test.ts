@@ -1,4 +1,5 @@
-// One function, run in every way: as it stands, in jit, in vmap, in a scan. All ways agree to the bit, on odd sizes and all dtypes.
+// One function, run in every way: as it stands, in jit, in vmap, in a scan. All ways agree to the bit, on odd sizes and
+// all dtypes.
 import { assert, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as nnx from "linum"

@@ -1,5 +1,5 @@
-// What bad input gets: every class of error, reached by a mistake that people make. Each says what was expected, what was found,
-// where, and what to do.
+// What bad input gets: every class of error, reached by a mistake that people make. Each says what was expected, what
+// was found, where, and what to do.
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"

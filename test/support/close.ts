@@ -23,8 +23,8 @@ const distance = (a: number, b: number, rtol: number, atol: number): number => {
 }
 
 /**
- * Fails unless all elements are close, with the worst element, its place, and how many others are off. `what` says which
- * case it was. nan is close to nan only, an infinity to itself only.
+ * Fails unless all elements are close, with the worst element, its place, and how many others are off. `what` says
+ * which case it was. nan is close to nan only, an infinity to itself only.
  */
 export const assertClose = (actual: Numbers, expected: Numbers, tolerance: Tolerance = {}, what = "arrays"): void => {
   const { atol = 1e-6, rtol = 1e-5 } = tolerance

@@ -1,8 +1,8 @@
-// Checks of derivatives and batching that hold for every function of arrays. A function is a graph: it is traced to a Program,
-// the interpreters transform the Program, and the reference evaluator computes both sides in doubles.
+// Checks of derivatives and batching that hold for every function of arrays. A function is a graph: it is traced to a
+// Program, the interpreters transform the Program, and the reference evaluator computes both sides in doubles.
 //
-// The *pushforward* of f takes primals and tangents to output tangents, its *pullback* takes primals and cotangents to input
-// cotangents. Both are functions of arrays again, and checking their derivatives checks f to second order.
+// The *pushforward* of f takes primals and tangents to output tangents, its *pullback* takes primals and cotangents to
+// input cotangents. Both are functions of arrays again, and checking their derivatives checks f to second order.
 import { assert } from "@effect/vitest"
 import { build } from "../../src/Program/build.ts"
 import { interpreters } from "../../src/Program/interpreters.ts"
@@ -176,8 +176,8 @@ export const vmap =
   }
 
 /**
- * Compares batching with a loop: for every choice of mapped inputs, at random axes, and for several sizes of the mapped axis.
- * `make` makes fresh inputs, all of the same shapes.
+ * Compares batching with a loop: for every choice of mapped inputs, at random axes, and for several sizes of the mapped
+ * axis. `make` makes fresh inputs, all of the same shapes.
  */
 export const checkBatching = (
   rng: Random,

@@ -3,8 +3,8 @@
 //     x.add(1) // => Tensor float32[2]
 //
 // into a call of `shows` here. What a statement shows is what it prints with console.log while it runs, or, when it
-// prints nothing, its value as console.log would print it. Expected and shown text are compared line by line; single and
-// double quotes count as equal, since people write strings with either.
+// prints nothing, its value as console.log would print it. Expected and shown text are compared line by line; single
+// and double quotes count as equal, since people write strings with either.
 import { inspect } from "node:util"
 
 /** A run of one example: what it printed so far, and which expectations were met, missed, or not reached. */

@@ -1,5 +1,5 @@
-// A Layer that is built once for a whole file of tests, and closed after the last of them: for backends whose device takes
-// long to get.
+// A Layer that is built once for a whole file of tests, and closed after the last of them: for backends whose device
+// takes long to get.
 import { afterAll } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"

@@ -1,5 +1,5 @@
-// The house rules of src, read from its syntax trees: which rooms may know of which, no circles, small files, no state and
-// no undeclared effects in modules.
+// The house rules of src, read from its syntax trees: which rooms may know of which, no circles, small files, no state
+// and no undeclared effects in modules.
 import { assert, describe, it } from "@effect/vitest"
 import { globSync, readFileSync } from "node:fs"
 import { dirname, posix, sep } from "node:path"
@@ -9,8 +9,8 @@ import { parseSync } from "oxc-parser"
 const src = fileURLToPath(new URL("../../src/", import.meta.url))
 const maxLines = 600
 
-// Room → the rooms that it may import from. Layer, Optimizer and Checkpoint stand on everything below them; the root index
-// gathers them all. Only what is listed is allowed, so a new room must be entered here.
+// Room → the rooms that it may import from. Layer, Optimizer and Checkpoint stand on everything below them; the root
+// index gathers them all. Only what is listed is allowed, so a new room must be entered here.
 const foundation = ["Tensor", "Program", "Ref", "State", "GraphDef"]
 const rooms: Readonly<Record<string, ReadonlyArray<string>>> = {
   Tensor: [],

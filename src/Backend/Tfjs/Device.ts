@@ -3,9 +3,9 @@
  * *kernel* is an equation made ready to run on Data. Kernels are dispatched one after the other without waiting; only
  * `read` may have to wait.
  *
- * **Ownership.** Whoever makes a handle (a kernel, `alias`, `row`, `allocate`, `constant`) hands it to its caller, who disposes
- * of it once. Several handles may share elements: they are freed with the last handle. Kernels never keep, change or dispose of
- * their inputs.
+ * **Ownership.** Whoever makes a handle (a kernel, `alias`, `row`, `allocate`, `constant`) hands it to its caller, who
+ * disposes of it once. Several handles may share elements: they are freed with the last handle. Kernels never keep,
+ * change or dispose of their inputs.
  */
 import type * as Effect from "effect/Effect"
 import type { ArrayPrimitive } from "../../Program/Primitive.ts"
@@ -20,10 +20,16 @@ export interface Data {
   readonly aval: ShapedArray
 }
 
-/** An equation made ready: from its inputs' elements to its outputs'. Throws a `BackendError`, and then leaves nothing behind. */
+/**
+ * An equation made ready: from its inputs' elements to its outputs'. Throws a `BackendError`, and then leaves nothing
+ * behind.
+ */
 export type Run<D extends Data> = (inputs: ReadonlyArray<D>) => ReadonlyArray<D>
 
-/** Primitives that need a kernel: all that compute on arrays, but those that only give the same elements another shape or name. */
+/**
+ * Primitives that need a kernel: all that compute on arrays, but those that only give the same elements another shape
+ * or name.
+ */
 export type ComputedPrimitive = Exclude<ArrayPrimitive, "copy" | "stop_gradient" | "reshape" | "squeeze">
 
 /** Makes an equation ready. Throws `UnsupportedOperation` when the device cannot do it. */

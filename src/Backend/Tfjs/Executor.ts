@@ -1,7 +1,8 @@
 /**
- * Runs Schedules. A run is a generator: it dispatches kernels, and hands a handle out whenever it must know elements on the
- * host (a loop's condition, a branch's index, the operands of a callback); who drives it answers with them, at once or, on
- * a device that must wait, when they have come. A Program without such reads is therefore run in one synchronous block.
+ * Runs Schedules. A run is a generator: it dispatches kernels, and hands a handle out whenever it must know elements on
+ * the host (a loop's condition, a branch's index, the operands of a callback); who drives it answers with them, at once
+ * or, on a device that must wait, when they have come. A Program without such reads is therefore run in one synchronous
+ * block.
  *
  * A run frees every handle that it made or was given, at its last use, and all of them when it fails or is interrupted.
  */
@@ -127,8 +128,8 @@ export class Executor<D extends Data> {
   }
 
   /**
-   * From handles to handles. The caller keeps the handles of inputs that are not `owned`, and must keep them until the run
-   * is over; those that are, the run disposes of. Outputs are the caller's.
+   * From handles to handles. The caller keeps the handles of inputs that are not `owned`, and must keep them until the
+   * run is over; those that are, the run disposes of. Outputs are the caller's.
    */
   *#run(schedule: Schedule<D>, inputs: ReadonlyArray<D>, owned: ReadonlyArray<boolean>): Running<D, ReadonlyArray<D>> {
     if (schedule.straight) return this.#straight(schedule, inputs, owned)

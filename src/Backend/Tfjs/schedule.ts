@@ -1,6 +1,7 @@
 /**
- * From a Program to a *Schedule*: a list of steps over numbered slots. Calls are inlined, literals get slots, every equation
- * has its kernel, and every step names the slots whose last use it is, so that running it needs no bookkeeping but an array.
+ * From a Program to a *Schedule*: a list of steps over numbered slots. Calls are inlined, literals get slots, every
+ * equation has its kernel, and every step names the slots whose last use it is, so that running it needs no bookkeeping
+ * but an array.
  */
 import type { HostArray } from "../../Program/control.ts"
 import type { Atom, Equation, EquationOf, Program, Var } from "../../Program/Program.ts"

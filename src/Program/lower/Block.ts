@@ -1,8 +1,10 @@
 /**
- * A block under construction, and what a *lowering* is: a function that writes the operations of one equation into a block.
+ * A block under construction, and what a *lowering* is: a function that writes the operations of one equation into a
+ * block.
  *
- * A lowering may also say what it means by a function of Tensors (`inline`, `region`, `call`): that is traced to a Program,
- * which is lowered in its turn. So a comparator or an expansion is written once, as an ordinary function of arrays.
+ * A lowering may also say what it means by a function of Tensors (`inline`, `region`, `call`): that is traced to a
+ * Program, which is lowered in its turn. So a comparator or an expansion is written once, as an ordinary function of
+ * arrays.
  */
 import type { DType } from "../../Tensor/DType.ts"
 import * as ShapedArray from "../../Tensor/ShapedArray.ts"

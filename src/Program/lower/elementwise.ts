@@ -1,6 +1,6 @@
 /**
- * Elementwise primitives: most are one operation of StableHLO, some one of CHLO (which XLA expands), and a few are said in
- * terms of others, as JAX does.
+ * Elementwise primitives: most are one operation of StableHLO, some one of CHLO (which XLA expands), and a few are said
+ * in terms of others, as JAX does.
  */
 import * as DType from "../../Tensor/DType.ts"
 import type { Params } from "../../Tensor/lax/elementwise.ts"

@@ -1,7 +1,7 @@
 /**
- * Slices at computed places, gather and scatter. StableHLO clamps the starts of slices and gathers, and drops what a scatter
- * would write outside; the other modes are said by clamping indices (a scatter that clips) or by a mask (a gather that
- * fills), as in JAX.
+ * Slices at computed places, gather and scatter. StableHLO clamps the starts of slices and gathers, and drops what a
+ * scatter would write outside; the other modes are said by clamping indices (a scatter that clips) or by a mask (a
+ * gather that fills), as in JAX.
  */
 import type * as DType from "../../Tensor/DType.ts"
 import * as lax from "../../Tensor/lax/index.ts"

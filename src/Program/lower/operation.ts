@@ -1,7 +1,7 @@
 /**
  * StableHLO as data: values, operations, regions and functions; and its text. Names are given when all is built, in the
- * order and by the rules of MLIR's own printer: `%0`, `%1`, … for results, `%cst` and `%c` for constants; a region goes on
- * counting where its surroundings ended.
+ * order and by the rules of MLIR's own printer: `%0`, `%1`, … for results, `%cst` and `%c` for constants; a region goes
+ * on counting where its surroundings ended.
  */
 import { formatResults, formatType, formatTypes, type Type } from "./text.ts"
 

@@ -1,5 +1,6 @@
 /**
- * Reductions over windows, and the operations that choose one element of each. An array without axes is its only window.
+ * Reductions over windows, and the operations that choose one element of each. An array without axes is its only
+ * window.
  */
 import * as DType from "../../Tensor/DType.ts"
 import * as lax from "../../Tensor/lax/index.ts"

@@ -1,6 +1,6 @@
 /**
- * Derivatives of the two products, `dot_general` and `conv_general_dilated`: linear in each operand, so the tangents are
- * products, and (a fact of each, given as `left` and `right`) so are both cotangents.
+ * Derivatives of the two products, `dot_general` and `conv_general_dilated`: linear in each operand, so the tangents
+ * are products, and (a fact of each, given as `left` and `right`) so are both cotangents.
  */
 import type { DType } from "../../Tensor/DType.ts"
 import { promoteTypes } from "../../Tensor/DType.ts"
@@ -10,7 +10,10 @@ import type { Tensor } from "../../Tensor/Tensor.ts"
 import { isLinear, type Linear, type Tangent } from "../Primitive.ts"
 import { partials } from "./support.ts"
 
-/** The cotangent of the operand of abstract value `target`, from that of the product and the other operand; null is zero. */
+/**
+ * The cotangent of the operand of abstract value `target`, from that of the product and the other operand; null is
+ * zero.
+ */
 export type Transposed<P> = (
   cotangent: Tensor,
   target: ShapedArray.ShapedArray,
@@ -21,8 +24,8 @@ export type Transposed<P> = (
 const convert = (x: Tensor, dtype: DType): Tensor => x.dtype === dtype ? x : convertElementType(x, dtype)
 
 /**
- * With a preferred element type the cotangent has another dtype than the operands: both are multiplied in the wider dtype,
- * and the result is rounded once to the operand's.
+ * With a preferred element type the cotangent has another dtype than the operands: both are multiplied in the wider
+ * dtype, and the result is rounded once to the operand's.
  */
 const inWiderDType = <P>(side: Transposed<P>): Transposed<P> => (cotangent, target, other, params) => {
   const wide = promoteTypes(cotangent.dtype, other.dtype)

@@ -1,11 +1,11 @@
 /**
- * What the interpreters know of `conv_general_dilated`. Its transposes are convolutions again: strides of one are dilations of
- * the other, and the padding follows from sizes. Batching merges the mapped axis into the batch or feature axes, with groups
- * where both operands are mapped.
+ * What the interpreters know of `conv_general_dilated`. Its transposes are convolutions again: strides of one are
+ * dilations of the other, and the padding follows from sizes. Batching merges the mapped axis into the batch or feature
+ * axes, with groups where both operands are mapped.
  *
- * The spec lists of the dimension numbers begin with the batch and feature axes (kernel: out feature, in feature); "group"
- * means a block of features, or of the batch, that meets only its own block of the kernel's output features. Blocks are
- * outermost within their axis. After JAX's `lax/convolution.py`.
+ * The spec lists of the dimension numbers begin with the batch and feature axes (kernel: out feature, in feature);
+ * "group" means a block of features, or of the batch, that meets only its own block of the kernel's output features.
+ * Blocks are outermost within their axis. After JAX's `lax/convolution.py`.
  */
 import { dilated, type Params } from "../../Tensor/lax/convolution.ts"
 import { convGeneralDilated, type ConvParams, reshape, rev } from "../../Tensor/lax/index.ts"
@@ -99,7 +99,9 @@ const batchBoth = (lhs: Tensor, lhsAt: number, rhs: Tensor, rhsAt: number, p: Co
   return batchedAt([splitAxis(out, out_spec[1], size)], out_spec[1])
 }
 
-/** The mapped axis `at` of `x` merged into axis `to` (counted without it), between the groups and what a group holds. */
+/**
+ * The mapped axis `at` of `x` merged into axis `to` (counted without it), between the groups and what a group holds.
+ */
 const mergeInsideGroups = (x: Tensor, at: number, to: number, groups: number): Tensor => {
   if (groups === 1) return mergeAxis(x, at, to)
   const split = splitAxis(x, at <= to ? to + 1 : to, groups)

@@ -1,6 +1,6 @@
 /**
- * What the interpreters know of `dot_general`. Both of its transposes are dot products again: the cotangent is contracted
- * with the other operand over that operand's free axes, and the axes are put back in order.
+ * What the interpreters know of `dot_general`. Both of its transposes are dot products again: the cotangent is
+ * contracted with the other operand over that operand's free axes, and the axes are put back in order.
  */
 import { freeAxes, type Params } from "../../Tensor/lax/dot.ts"
 import { type DotDimensionNumbers, dotGeneral, transpose } from "../../Tensor/lax/index.ts"
@@ -15,8 +15,8 @@ type Dot = Params["dot_general"]
 const apply = (x: Tensor, y: Tensor, p: Dot): Tensor => dotGeneral(x, y, p.dimension_numbers, p.preferred_element_type)
 
 /**
- * The cotangent, of rank `rank`, of the operand whose axes `batch` and `contracting` are named first, the other operand being
- * `y`. In the cotangent of the product y's free axes begin at `free`.
+ * The cotangent, of rank `rank`, of the operand whose axes `batch` and `contracting` are named first, the other operand
+ * being `y`. In the cotangent of the product y's free axes begin at `free`.
  */
 const transposed = (
   cotangent: Tensor,

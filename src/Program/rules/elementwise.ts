@@ -1,7 +1,7 @@
 /**
  * Rules of the elementwise primitives. A derivative is stated as the factor by which the tangent is multiplied, so that
- * what is kept for a backward pass is the factor alone. At kinks and ties the values are JAX's: `abs` has 1 at 0, `max` gives
- * half to each of two equals, `clamp` nothing at its bounds.
+ * what is kept for a backward pass is the factor alone. At kinks and ties the values are JAX's: `abs` has 1 at 0, `max`
+ * gives half to each of two equals, `clamp` nothing at its bounds.
  */
 import * as DType from "../../Tensor/DType.ts"
 import type { Params } from "../../Tensor/lax/elementwise.ts"

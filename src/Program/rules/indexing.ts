@@ -1,9 +1,10 @@
 /**
- * What the interpreters know of slices at computed starts, gather and scatter. Reading and adding are each other's transposes:
- * a gather becomes a scatter_add into zeros, a scatter_add a gather, and a dynamic_slice a dynamic_update_slice of zeros.
+ * What the interpreters know of slices at computed starts, gather and scatter. Reading and adding are each other's
+ * transposes: a gather becomes a scatter_add into zeros, a scatter_add a gather, and a dynamic_slice a
+ * dynamic_update_slice of zeros.
  *
- * A mapped axis becomes an offset axis (only the operand is mapped), another axis of the indices (only they are), or a batching
- * pair, along which operand and indices go in step (both). After JAX's `lax/slicing.py`.
+ * A mapped axis becomes an offset axis (only the operand is mapped), another axis of the indices (only they are), or a
+ * batching pair, along which operand and indices go in step (both). After JAX's `lax/slicing.py`.
  */
 import { TraceError } from "../../Tensor/errors.ts"
 import {
@@ -141,7 +142,10 @@ const batchGather = (p: GatherParams, [x, indices]: Tensors, [xAt, indicesAt]: A
   return batchedAt([gather(operand, moveAxis(indices, indicesAt, 0), { ...p, dimension_numbers, slice_sizes })], 0)
 }
 
-/** There is one result for every element of the mapped axis, so operand and updates are repeated where they are not mapped. */
+/**
+ * There is one result for every element of the mapped axis, so operand and updates are repeated where they are not
+ * mapped.
+ */
 const batchScatter =
   (apply: Scatter) => (p: ScatterParams, inputs: Tensors, axes: Axes, { size }: MappedAxis): Batched => {
     const { dimension_numbers: d } = p
@@ -189,8 +193,8 @@ const transposeScatter =
   }
 
 /**
- * Where index vectors repeat, the tangent is that of the update that won. To find it every update gets a number, the numbers
- * are scattered as the updates were, and each update looks whether it finds its own again.
+ * Where index vectors repeat, the tangent is that of the update that won. To find it every update gets a number, the
+ * numbers are scattered as the updates were, and each update looks whether it finds its own again.
  */
 const scatterJvp: JvpRule<"scatter"> = (p, [x, indices, updates], [dx, , dUpdates]) => {
   if (dx === null && dUpdates === null) return [null]

@@ -4,7 +4,9 @@ import type { Params } from "../../Tensor/lax/random.ts"
 import type { RuleTable } from "../Primitive.ts"
 import { batchElementwise, costs, count } from "./support.ts"
 
-/** Integer operations of 20 rounds (an addition, a rotation of three, an exclusive or) and five key injections of three. */
+/**
+ * Integer operations of 20 rounds (an addition, a rotation of three, an exclusive or) and five key injections of three.
+ */
 const operationsPerBlock = 20 * 5 + 5 * 3
 
 /** The rules of the random primitives. */

@@ -1,7 +1,7 @@
 /**
- * Rules of reductions. Sums are linear; a maximum passes the tangents of the elements that attain it, evenly; products and
- * running reductions are differentiated through a tree of binary steps on pairs (value, tangent), which divides by nothing
- * and so is exact at zeros.
+ * Rules of reductions. Sums are linear; a maximum passes the tangents of the elements that attain it, evenly; products
+ * and running reductions are differentiated through a tree of binary steps on pairs (value, tangent), which divides by
+ * nothing and so is exact at zeros.
  */
 import * as lax from "../../Tensor/lax/index.ts"
 import type { Cumulative, Params } from "../../Tensor/lax/reduction.ts"
@@ -130,8 +130,8 @@ const jvpOfProduct = (
 }
 
 /**
- * Running combinations along an axis, by doubling (Hillis & Steele, 1986): after step k, element i covers the 2ᵏ elements
- * that end at i. O(n log n) work, log n steps.
+ * Running combinations along an axis, by doubling (Hillis & Steele, 1986): after step k, element i covers the 2ᵏ
+ * elements that end at i. O(n log n) work, log n steps.
  */
 const combineRunning = (x: Dual, { axis, reverse }: Cumulative, combine: Combine): Dual => {
   const n = x.value.shape[axis]

@@ -1,8 +1,8 @@
 /**
  * Combinators that rules are made of, so that a primitive's derivatives, batching and cost take a line or two each.
  *
- * Words: a *tangent* or *cotangent* is null where it is a symbolic zero; a *mapped* axis is the extra axis that a batching
- * rule carries through; *fronting* puts it first.
+ * Words: a *tangent* or *cotangent* is null where it is a symbolic zero; a *mapped* axis is the extra axis that a
+ * batching rule carries through; *fronting* puts it first.
  */
 import type { DType } from "../../Tensor/DType.ts"
 import * as lax from "../../Tensor/lax/index.ts"
@@ -39,8 +39,8 @@ export const shift = (x: Tensor, value: number): Tensor => lax.add(x, fullLike(x
 export const where = (mask: Tensor, yes: Tensor, no: Tensor): Tensor => lax.selectN(mask, no, yes)
 
 /**
- * Elements of `x` at `indices` (int32) along one axis: `out[..., i, ...] = x[..., indices[..., i, ...], ...]`. Both have the
- * same sizes along all other axes, and no index is out of range.
+ * Elements of `x` at `indices` (int32) along one axis: `out[..., i, ...] = x[..., indices[..., i, ...], ...]`. Both
+ * have the same sizes along all other axes, and no index is out of range.
  */
 export const takeAlongAxis = (x: Tensor, indices: Tensor, axis: number): Tensor => {
   const others = Shape.range(x.ndim).filter((i) => i !== axis)
@@ -151,8 +151,8 @@ export const batchElementwise =
   }
 
 /**
- * The batching rule of a primitive with one output that is applied to fronted inputs with rewritten parameters; its output
- * has the mapped axis first.
+ * The batching rule of a primitive with one output that is applied to fronted inputs with rewritten parameters; its
+ * output has the mapped axis first.
  */
 export const batchFronted =
   <P = unknown>(apply: (xs: Tensors, params: P, size: number) => Tensor) =>

@@ -13,7 +13,9 @@ const steps = 6
 
 const reciprocalSquare = (x: Tensor): Tensor => lax.integerPow(x, -2)
 
-/** ψ′ for x > 0: ψ′(x) = Σₖ (x + k)⁻² + ψ′(x + 6), and there 1/z + 1/(2z²) + Σ B₂ₙ/z²ⁿ⁺¹ (Abramowitz & Stegun 6.4.12). */
+/**
+ * ψ′ for x > 0: ψ′(x) = Σₖ (x + k)⁻² + ψ′(x + 6), and there 1/z + 1/(2z²) + Σ B₂ₙ/z²ⁿ⁺¹ (Abramowitz & Stegun 6.4.12).
+ */
 const positive = (x: Tensor): Tensor => {
   const z = shift(x, steps)
   const inverse = lax.div(fullLike(z, 1), z)

@@ -1,7 +1,7 @@
 /**
- * What the interpreters know of pooling. The transpose of a window sum is a window sum over the spread cotangent. Largest and
- * smallest elements pass on the tangent of the place that was selected: by the `select_and_*` primitives, or, since those
- * know no dilation, from all places of the windows laid side by side.
+ * What the interpreters know of pooling. The transpose of a window sum is a window sum over the spread cotangent.
+ * Largest and smallest elements pass on the tangent of the place that was selected: by the `select_and_*` primitives,
+ * or, since those know no dilation, from all places of the windows laid side by side.
  */
 import * as DType from "../../Tensor/DType.ts"
 import { dilated } from "../../Tensor/lax/convolution.ts"

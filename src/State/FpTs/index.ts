@@ -1,7 +1,9 @@
 /**
- * States and Filters as instances of fp-ts's type classes, for programs written against them. Linum itself does not use them.
+ * States and Filters as instances of fp-ts's type classes, for programs written against them. Linum itself does not use
+ * them.
  *
- * A State is a functor of the values at its leaves: paths and kinds stay. Folds and traversals go in the order of the paths.
+ * A State is a functor of the values at its leaves: paths and kinds stay. Folds and traversals go in the order of the
+ * paths.
  */
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
@@ -126,8 +128,8 @@ export const getEq = <A>(E: Eq<A>): Eq<States.State<A>> => ({
 })
 
 /**
- * States under `State.merge`: of two leaves at one path the right one counts. On States whose paths do not go on from each other's
- * leaves.
+ * States under `State.merge`: of two leaves at one path the right one counts. On States whose paths do not go on from
+ * each other's leaves.
  *
  * @category instances
  * @since 0.1.0

@@ -1,13 +1,16 @@
 /**
- * The general convolution: any number of spatial axes, strides, padding, dilation of both operands, feature and batch groups.
- * With these parameters its two gradients are convolutions again.
+ * The general convolution: any number of spatial axes, strides, padding, dilation of both operands, feature and batch
+ * groups. With these parameters its two gradients are convolutions again.
  */
 import * as DType from "../DType.ts"
 import { DTypeError, ShapeError } from "../errors.ts"
 import * as ShapedArray from "../ShapedArray.ts"
 import { bind, type Tensor } from "../Tensor.ts"
 
-/** Where the axes are. Each list: [batch, feature, ...spatial] for `lhs` and `out`, [out feature, in feature, ...spatial] for `rhs`. */
+/**
+ * Where the axes are. Each list: [batch, feature, ...spatial] for `lhs` and `out`, [out feature, in feature,
+ * ...spatial] for `rhs`.
+ */
 export interface ConvDimensionNumbers {
   readonly lhs_spec: ReadonlyArray<number>
   readonly rhs_spec: ReadonlyArray<number>

@@ -28,7 +28,8 @@ export const freeAxes = (rank: number, contracting: ReadonlyArray<number>, batch
 /**
  * `lax.dot_general`. The result's axes are the batch axes, then the free axes of `x`, then those of `y`.
  *
- * The dtype is `preferred` if given, else that of the operands, which must agree. float16 and bfloat16 accumulate in float32.
+ * The dtype is `preferred` if given, else that of the operands, which must agree. float16 and bfloat16 accumulate in
+ * float32.
  */
 export const dotGeneral = (
   x: Tensor,

@@ -1,6 +1,6 @@
 /**
- * Elementwise primitives, strict as in `jax.lax`: operands have one shape and one dtype; nothing broadcasts or promotes here
- * (`../numpy` does). A result is weak when all operands are.
+ * Elementwise primitives, strict as in `jax.lax`: operands have one shape and one dtype; nothing broadcasts or promotes
+ * here (`../numpy` does). A result is weak when all operands are.
  */
 import * as DType from "../DType.ts"
 import { DTypeError, ShapeError } from "../errors.ts"
@@ -258,8 +258,8 @@ export const isFinite = (x: Tensor): Tensor => {
 }
 
 /**
- * The elements converted to another dtype, as `lax.convert_element_type`: floats to integers truncate towards zero, to bool
- * by `x != 0`, to narrower floats round to nearest even. Returns `x` itself when nothing would change.
+ * The elements converted to another dtype, as `lax.convert_element_type`: floats to integers truncate towards zero, to
+ * bool by `x != 0`, to narrower floats round to nearest even. Returns `x` itself when nothing would change.
  */
 export const convertElementType = (x: Tensor, dtype: DType.DType, weakType = false): Tensor =>
   x.dtype === dtype && x.weakType === weakType

@@ -1,6 +1,6 @@
 /**
- * The primitives as functions, named as in `jax.lax` in camelCase, strict about shapes and dtypes: nothing broadcasts or
- * promotes. Each checks its operands and makes one equation. `jax.numpy`'s rules are in `../numpy`.
+ * The primitives as functions, named as in `jax.lax` in camelCase, strict about shapes and dtypes: nothing broadcasts
+ * or promotes. Each checks its operands and makes one equation. `jax.numpy`'s rules are in `../numpy`.
  */
 export { type ConvDimensionNumbers, convGeneralDilated, type ConvParams } from "./convolution.ts"
 export { type DotDimensionNumbers, dotGeneral } from "./dot.ts"

@@ -7,7 +7,10 @@ import * as Shape from "../Shape.ts"
 import * as ShapedArray from "../ShapedArray.ts"
 import { bind, type Tensor } from "../Tensor.ts"
 
-/** What an index out of range does. `clip` moves it to the nearest legal place; `fill_or_drop` reads `fill_value`, and drops writes. */
+/**
+ * What an index out of range does. `clip` moves it to the nearest legal place; `fill_or_drop` reads `fill_value`, and
+ * drops writes.
+ */
 export type GatherScatterMode = "clip" | "fill_or_drop" | "promise_in_bounds"
 
 /**
@@ -37,7 +40,10 @@ export interface GatherParams {
   readonly dimension_numbers: GatherDimensionNumbers
   readonly slice_sizes: Shape.Shape
   readonly mode: GatherScatterMode
-  /** What is read out of range in mode `fill_or_drop`; null is nan for floats, the lowest (unsigned: highest) integer, true. */
+  /**
+   * What is read out of range in mode `fill_or_drop`; null is nan for floats, the lowest (unsigned: highest) integer,
+   * true.
+   */
   readonly fill_value: number | null
 }
 

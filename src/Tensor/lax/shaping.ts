@@ -1,6 +1,6 @@
 /**
- * Primitives that move elements without computing: broadcasting, reshaping, permuting, slicing with static bounds, joining,
- * padding, reversing, counting.
+ * Primitives that move elements without computing: broadcasting, reshaping, permuting, slicing with static bounds,
+ * joining, padding, reversing, counting.
  */
 import type * as DType from "../DType.ts"
 import { DTypeError, ShapeError } from "../errors.ts"

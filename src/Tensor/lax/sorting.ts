@@ -14,7 +14,9 @@ export interface Params {
   readonly top_k: { readonly k: number }
 }
 
-/** The operands, all of one shape, ordered along an axis by the first `numKeys` of them. Ascending, stable, nan last. */
+/**
+ * The operands, all of one shape, ordered along an axis by the first `numKeys` of them. Ascending, stable, nan last.
+ */
 export const sort = (xs: ReadonlyArray<Tensor>, dimension = -1, numKeys = 1): ReadonlyArray<Tensor> => {
   if (xs.length === 0 || !xs.every((x) => Shape.equals(x.shape, xs[0].shape)) || numKeys < 1 || numKeys > xs.length) {
     throw new ShapeError({

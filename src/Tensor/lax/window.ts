@@ -99,7 +99,10 @@ const checkSelect = (operation: string, source: Tensor, operand: Tensor, p: Sele
   }
 }
 
-/** Adds `source` (one element a window) to the selected place of each window of `operand`; the first of equals is selected. */
+/**
+ * Adds `source` (one element a window) to the selected place of each window of `operand`; the first of equals is
+ * selected.
+ */
 export const selectAndScatterAdd = (source: Tensor, operand: Tensor, params: SelectParams): Tensor => {
   checkSelect("select_and_scatter_add", source, operand, params, operand.dtype)
   return bind("select_and_scatter_add", params, [source, operand], [operand.aval])[0]

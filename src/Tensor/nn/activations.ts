@@ -1,8 +1,9 @@
 /**
  * Activation functions, with the formulas, constants and derivatives of `jax.nn`, which Flax re-exports.
  *
- * Each keeps the dtype and weakness of floats. Integers become float32 wherever the formula leaves the integers. Where a
- * function has a corner, its derivative is the one that JAX takes: that of `relu` at 0, and of `relu6` at 0 and 6, is 0.
+ * Each keeps the dtype and weakness of floats. Integers become float32 wherever the formula leaves the integers. Where
+ * a function has a corner, its derivative is the one that JAX takes: that of `relu` at 0, and of `relu6` at 0 and 6, is
+ * 0.
  */
 import { ShapeError } from "../errors.ts"
 import * as lax from "../lax/index.ts"
@@ -33,7 +34,8 @@ export { tanh }
 export const identity = (x: TensorLike): Tensor => lift(x)
 
 /**
- * The rectifier, max(x, 0), with derivative 0 at 0 (Bertoin et al., "Numerical influence of ReLU'(0) on backpropagation", 2021).
+ * The rectifier, max(x, 0), with derivative 0 at 0 (Bertoin et al., "Numerical influence of ReLU'(0) on
+ * backpropagation", 2021).
  *
  * @category activations
  * @since 0.1.0
@@ -117,7 +119,8 @@ export const elu = (x: TensorLike, alpha: TensorLike = 1): Tensor => {
 }
 
 /**
- * max(x, 0) + α (exp(min(x, 0)/α) - 1) (Barron, "Continuously differentiable exponential linear units", 2017). α is 1 by default.
+ * max(x, 0) + α (exp(min(x, 0)/α) - 1) (Barron, "Continuously differentiable exponential linear units", 2017). α is 1
+ * by default.
  *
  * @category activations
  * @since 0.1.0
@@ -128,7 +131,8 @@ export const celu = (x: TensorLike, alpha: TensorLike = 1): Tensor => {
 }
 
 /**
- * λ · elu(x, α) with the λ and α that keep mean 0 and variance 1 (Klambauer et al., "Self-normalizing neural networks", 2017).
+ * λ · elu(x, α) with the λ and α that keep mean 0 and variance 1 (Klambauer et al., "Self-normalizing neural networks",
+ * 2017).
  *
  * @category activations
  * @since 0.1.0
@@ -178,8 +182,8 @@ export interface GeluOptions {
 }
 
 /**
- * x · Φ(x), with Φ the normal distribution function (Hendrycks and Gimpel, "Gaussian error linear units", 2016). Approximately,
- * and by default, ½ x (1 + tanh(√(2/π) (x + 0.044715 x³))).
+ * x · Φ(x), with Φ the normal distribution function (Hendrycks and Gimpel, "Gaussian error linear units", 2016).
+ * Approximately, and by default, ½ x (1 + tanh(√(2/π) (x + 0.044715 x³))).
  *
  * @category activations
  * @since 0.1.0

@@ -1,11 +1,13 @@
 /**
- * Scaled dot-product attention (Vaswani et al., "Attention is all you need", 2017): softmax(q kᵀ / √d) v, for every head.
+ * Scaled dot-product attention (Vaswani et al., "Attention is all you need", 2017): softmax(q kᵀ / √d) v, for every
+ * head.
  *
- * Queries are [batch…, T, heads, d], keys [batch…, S, heads, d] and values [batch…, S, heads, dv]. Keys and values may have
- * fewer heads than queries, by a whole factor: each is then shared by that many query heads (grouped queries).
+ * Queries are [batch…, T, heads, d], keys [batch…, S, heads, d] and values [batch…, S, heads, dv]. Keys and values may
+ * have fewer heads than queries, by a whole factor: each is then shared by that many query heads (grouped queries).
  *
- * There are two formulas in Flax, which differ in roundings: `dotProductAttention` is that of `jax.nn`, which Flax runs without
- * dropout, and `dotProductAttentionWeights` is Flax's own, for use with dropout and where the weights are wanted.
+ * There are two formulas in Flax, which differ in roundings: `dotProductAttention` is that of `jax.nn`, which Flax runs
+ * without dropout, and `dotProductAttentionWeights` is Flax's own, for use with dropout and where the weights are
+ * wanted.
  */
 import * as DType from "../DType.ts"
 import { ShapeError } from "../errors.ts"
@@ -102,8 +104,8 @@ export const dotProductAttentionWeights = (query: Tensor, key: Tensor, options: 
 }
 
 /**
- * Attention, softmax(q kᵀ / √d) v: [batch…, T, heads, dv]. `jax.nn.dot_product_attention`: logits and softmax are computed in
- * float32, the weights rounded to the common dtype of the operands, which is the result's.
+ * Attention, softmax(q kᵀ / √d) v: [batch…, T, heads, dv]. `jax.nn.dot_product_attention`: logits and softmax are
+ * computed in float32, the weights rounded to the common dtype of the operands, which is the result's.
  *
  * Fails with a `ShapeError` when the operands do not fit together.
  *

@@ -1,8 +1,8 @@
 /**
  * Convolutions with paddings by name and layouts as strings: `lax.conv_general_dilated` and `lax.conv_transpose`.
  *
- * A layout has a letter for every axis: `N` batch and `C` channels of input and output, `I` and `O` the input and output
- * channels of the kernel, any other letters the spatial axes: `["NHWC", "HWIO", "NHWC"]` is Flax's for images.
+ * A layout has a letter for every axis: `N` batch and `C` channels of input and output, `I` and `O` the input and
+ * output channels of the kernel, any other letters the spatial axes: `["NHWC", "HWIO", "NHWC"]` is Flax's for images.
  */
 import type * as DType from "../DType.ts"
 import { ShapeError } from "../errors.ts"
@@ -151,7 +151,8 @@ const transposedPad = (k: number, s: number, padding: "SAME" | "VALID"): Pad => 
 }
 
 /**
- * The transposed (fractionally strided) convolution: `lax.conv_transpose`. Without `transposeKernel` the kernel is not flipped.
+ * The transposed (fractionally strided) convolution: `lax.conv_transpose`. Without `transposeKernel` the kernel is not
+ * flipped.
  *
  * @category convolution
  * @since 0.1.0

@@ -1,6 +1,6 @@
 /**
- * Functions of neural networks, `jax.nn` and the functional layers of Flax in camelCase: activations, softmax and its relatives,
- * attention, convolution, pooling.
+ * Functions of neural networks, `jax.nn` and the functional layers of Flax in camelCase: activations, softmax and its
+ * relatives, attention, convolution, pooling.
  */
 export {
   celu,

@@ -29,8 +29,8 @@ export interface ReduceWindowOptions {
 const reducers = { sum: lax.reduceWindowSum, max: lax.reduceWindowMax, min: lax.reduceWindowMin }
 
 /**
- * The sum, largest or smallest of every window over all axes: `lax.reduce_window`. Padding counts as nothing: 0 for sums, the
- * lowest and highest value for the others.
+ * The sum, largest or smallest of every window over all axes: `lax.reduce_window`. Padding counts as nothing: 0 for
+ * sums, the lowest and highest value for the others.
  *
  * @category pooling
  * @since 0.1.0

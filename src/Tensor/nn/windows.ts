@@ -8,8 +8,8 @@ import type * as Shape from "../Shape.ts"
 export type Pad = readonly [low: number, high: number]
 
 /**
- * Padding: a pair for each axis, or a name. `VALID` pads nothing. `SAME` pads so that there are ⌈size / stride⌉ windows, the odd
- * element at the end (`SAME_LOWER`: at the start).
+ * Padding: a pair for each axis, or a name. `VALID` pads nothing. `SAME` pads so that there are ⌈size / stride⌉
+ * windows, the odd element at the end (`SAME_LOWER`: at the start).
  */
 export type Padding = "SAME" | "SAME_LOWER" | "VALID" | ReadonlyArray<Pad>
 

@@ -1,6 +1,6 @@
 /**
- * How functions take their arguments: an array first or last, bare axes for options, a bare size for a shape. Not part of the public
- * interface, but for the types.
+ * How functions take their arguments: an array first or last, bare axes for options, a bare size for a shape. Not part
+ * of the public interface, but for the types.
  */
 import { dual } from "effect/Function"
 import type { Axes } from "../Methods.ts"

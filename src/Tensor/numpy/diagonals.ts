@@ -56,7 +56,8 @@ export const diagonal: {
   const length = Math.max(0, Math.min(rows + Math.min(offset, 0), columns - Math.max(offset, 0)))
   const batch = a.shape.slice(0, -2)
   const start = offset >= 0 ? offset : -offset * columns
-  // Row-major, the next element of a diagonal is columns + 1 places on. After the crop a row of columns + 1 begins at each.
+  // Row-major, the next element of a diagonal is columns + 1 places on. After the crop a row of columns + 1 begins at
+  // each.
   const flat = lax.reshape(a, [...batch, rows * columns])
   const from = Math.min(start, rows * columns)
   const last = flat.ndim - 1

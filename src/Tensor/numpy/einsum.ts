@@ -1,9 +1,10 @@
 /**
  * Einstein summation: `einsum("bij,bjk->bik", x, y)`.
  *
- * Every axis of every operand has a *label*. Labels that are not in the output are summed over; labels in several operands are
- * kept in step. Operands are reduced to one by contracting two at a time: the pair whose product shrinks the operands most
- * comes first (the greedy rule of opt_einsum). A contraction is one `dot_general`, or a product where nothing is summed.
+ * Every axis of every operand has a *label*. Labels that are not in the output are summed over; labels in several
+ * operands are kept in step. Operands are reduced to one by contracting two at a time: the pair whose product shrinks
+ * the operands most comes first (the greedy rule of opt_einsum). A contraction is one `dot_general`, or a product where
+ * nothing is summed.
  */
 import * as DType from "../DType.ts"
 import { ShapeError } from "../errors.ts"
@@ -46,7 +47,9 @@ const readTerm = (term: string, hidden: number): ReadonlyArray<string> => {
   return parts.length === 1 ? [...term] : [...parts[0], ...dots, ...parts[1]]
 }
 
-/** All labels of an equation; without `->`, the output is the ellipsis, then every letter that occurs once, in order. */
+/**
+ * All labels of an equation; without `->`, the output is the ellipsis, then every letter that occurs once, in order.
+ */
 const readEquation = (subscripts: string, shapes: ReadonlyArray<Shape.Shape>): Equation => {
   const [left, right, ...more] = subscripts.replaceAll(/\s/g, "").split("->")
   const terms = left.split(",")
@@ -239,11 +242,12 @@ const summation = (subscripts: string, operands: ReadonlyArray<Tensor>, preferre
 }
 
 /**
- * Sums of products over labelled axes: `jnp.einsum`. Terms are separated by commas, one for each operand; a label is a letter,
- * `...` stands for the axes not named, which broadcast. A label twice in one term takes a diagonal. Labels that are not right of
- * `->` are summed over; without `->`, those that occur more than once.
+ * Sums of products over labelled axes: `jnp.einsum`. Terms are separated by commas, one for each operand; a label is a
+ * letter, `...` stands for the axes not named, which broadcast. A label twice in one term takes a diagonal. Labels that
+ * are not right of `->` are summed over; without `->`, those that occur more than once.
  *
- * Operands are promoted to one dtype, which is the result's; `preferredElementType` accumulates in and gives another one.
+ * Operands are promoted to one dtype, which is the result's; `preferredElementType` accumulates in and gives another
+ * one.
  *
  * Fails with a `ShapeError` when the equation does not fit the operands.
  *

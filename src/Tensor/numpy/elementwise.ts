@@ -1,8 +1,9 @@
 /**
- * Elementwise arithmetic as in `jax.numpy`: operands broadcast and promote, and an operand may be a bare number or boolean.
+ * Elementwise arithmetic as in `jax.numpy`: operands broadcast and promote, and an operand may be a bare number or
+ * boolean.
  *
- * Functions of one array that are defined on the reals (`exp`, `sqrt`, …) compute integers and bool in float32. Functions of
- * two arrays are also pipeable: `add(x, y)` is `pipe(x, add(y))`.
+ * Functions of one array that are defined on the reals (`exp`, `sqrt`, …) compute integers and bool in float32.
+ * Functions of two arrays are also pipeable: `add(x, y)` is `pipe(x, add(y))`.
  */
 import { dual } from "effect/Function"
 import * as DType from "../DType.ts"
@@ -138,8 +139,8 @@ const integerPower = (weakX: Tensor, weakY: Tensor): Tensor => {
 }
 
 /**
- * xʸ. A whole JavaScript number as exponent multiplies out (`integer_pow`) and leaves x's dtype; otherwise operands promote, and
- * two integers give an integer.
+ * xʸ. A whole JavaScript number as exponent multiplies out (`integer_pow`) and leaves x's dtype; otherwise operands
+ * promote, and two integers give an integer.
  *
  * Fails with a `DTypeError` when an integer array is raised to a negative whole number.
  */
@@ -190,8 +191,9 @@ export const hypot: Binary = binary((x, y) => {
 })
 
 /**
- * The larger of two, and what it is larger by, negated: max(a, b) and -|a - b|. Written as choices, so that where both are equal
- * all derivatives of a function of the two are those of one formula; the derivative of |x| at 0 is 0 and would not do.
+ * The larger of two, and what it is larger by, negated: max(a, b) and -|a - b|. Written as choices, so that where both
+ * are equal all derivatives of a function of the two are those of one formula; the derivative of |x| at 0 is 0 and
+ * would not do.
  */
 const largerAndGap = (
   a: Tensor,
@@ -315,7 +317,10 @@ const roundTo = (x: TensorLike, decimals = 0): Tensor => {
   return lax.convertElementType(lax.div(lax.round(lax.mul(wide, factor)), factor), a.dtype, a.weakType)
 }
 
-/** To `decimals` decimals (0 by default; negative ones round tens, hundreds, …), halves to even. `round(x, 2)`, `pipe(x, round(2))`. */
+/**
+ * To `decimals` decimals (0 by default; negative ones round tens, hundreds, …), halves to even. `round(x, 2)`, `pipe(x,
+ * round(2))`.
+ */
 export const round: {
   (decimals?: number): (x: Tensor) => Tensor
   (x: TensorLike, decimals?: number): Tensor
@@ -398,7 +403,10 @@ export const stopGradient = (x: TensorLike): Tensor => lax.stopGradient(lift(x))
 
 // --- nan ---
 
-/** What `nanToNum` writes: `nan` (0) for nan, `posinf` and `neginf` (the largest and lowest finite value) for infinities. */
+/**
+ * What `nanToNum` writes: `nan` (0) for nan, `posinf` and `neginf` (the largest and lowest finite value) for
+ * infinities.
+ */
 export interface NanToNumOptions {
   readonly nan?: number | undefined
   readonly posinf?: number | undefined

@@ -1,9 +1,10 @@
 /**
  * From an index expression to the dimension numbers of one gather, or of the scatter that writes the same places.
  *
- * Every indexed axis has a component in the index vectors: advanced indices are broadcast together and become batch axes of
- * the gather; ranges with a step become batch axes of their own; ranges without a step are windows of their length, with their
- * start as a component. Whole axes need no component. The method is that of `jax/_src/numpy/indexing.py`.
+ * Every indexed axis has a component in the index vectors: advanced indices are broadcast together and become batch
+ * axes of the gather; ranges with a step become batch axes of their own; ranges without a step are windows of their
+ * length, with their start as a component. Whole axes need no component. The method is that of
+ * `jax/_src/numpy/indexing.py`.
  */
 import * as lax from "../lax/index.ts"
 import * as Shape from "../Shape.ts"

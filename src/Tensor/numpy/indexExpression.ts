@@ -1,9 +1,9 @@
 /**
  * Index expressions: what `x.at(...)` was given, read, checked against the shape, and brought into one form.
  *
- * An expression becomes one *entry* for every axis of the array, in order, and one for every new axis. Positions and ranges
- * known from the start (numbers, slices) are *basic*; arrays of positions are *advanced*. Boolean masks become the arrays of
- * the positions where they are true, so they must be known too.
+ * An expression becomes one *entry* for every axis of the array, in order, and one for every new axis. Positions and
+ * ranges known from the start (numbers, slices) are *basic*; arrays of positions are *advanced*. Boolean masks become
+ * the arrays of the positions where they are true, so they must be known too.
  */
 import * as DType from "../DType.ts"
 import { ConcretizationError, IndexError } from "../errors.ts"
@@ -51,7 +51,10 @@ export type Entry = NewEntry | IntegerEntry | RangeEntry | ArrayEntry
 /** A read index expression. */
 export interface Expression {
   readonly entries: ReadonlyArray<Entry>
-  /** Do the advanced indices (integers among them) stand side by side? Their axes then stay in place, else they go first. */
+  /**
+   * Do the advanced indices (integers among them) stand side by side? Their axes then stay in place, else they go
+   * first.
+   */
   readonly contiguous: boolean
 }
 
@@ -221,8 +224,8 @@ const consumed = (index: Prepared): number =>
 /**
  * Reads an index expression for an array of a shape.
  *
- * Fails with an `IndexError` for too many indices, a number out of range, or what is no index; with a `ConcretizationError`
- * for a mask that is being traced.
+ * Fails with an `IndexError` for too many indices, a number out of range, or what is no index; with a
+ * `ConcretizationError` for a mask that is being traced.
  */
 export const read = (indices: ReadonlyArray<unknown>, shape: Shape.Shape): Expression => {
   const prepared = indices.map(prepare)

@@ -1,13 +1,13 @@
 /**
  * Reading and writing parts of an array, with NumPy's index expressions and JAX's semantics.
  *
- * `at(x, ...index)` names places: `get` reads them, and `set`, `add`, … give a copy of `x` changed there. Expressions of
- * numbers and slices become `slice`, `rev`, `reshape` and `dynamic_update_slice`; a scalar array reads by `dynamic_slice`;
- * everything else is one gather or scatter.
+ * `at(x, ...index)` names places: `get` reads them, and `set`, `add`, … give a copy of `x` changed there. Expressions
+ * of numbers and slices become `slice`, `rev`, `reshape` and `dynamic_update_slice`; a scalar array reads by
+ * `dynamic_slice`; everything else is one gather or scatter.
  *
- * Out of range, a number is an `IndexError`. Positions in arrays follow JAX: reading moves them to the nearest place, and what
- * would be written out of range is dropped, unless `mode` says otherwise; `take` and `takeAlongAxis` read `fillValue` instead.
- * Negative positions count from the end first.
+ * Out of range, a number is an `IndexError`. Positions in arrays follow JAX: reading moves them to the nearest place,
+ * and what would be written out of range is dropped, unless `mode` says otherwise; `take` and `takeAlongAxis` read
+ * `fillValue` instead. Negative positions count from the end first.
  */
 import * as DType from "../DType.ts"
 import { DTypeError, IndexError, ShapeError } from "../errors.ts"
@@ -212,14 +212,15 @@ const setMasked = (x: Tensor, mask: Tensor, value: Tensor, how: Scatter): Tensor
 }
 
 /**
- * The places of `x` that an index expression names: numbers, `slice(...)` or `"1:5:2"`, `"..."`, null (a new axis), integer
- * arrays, and masks whose values are known. `get` reads them; `set`, `add`, `multiply`, `min`, `max`, `apply` and the others
- * give a copy of `x` changed there, in the dtype of `x` (`divide` and `power` promote). Also a method: `x.at(...)`.
+ * The places of `x` that an index expression names: numbers, `slice(...)` or `"1:5:2"`, `"..."`, null (a new axis),
+ * integer arrays, and masks whose values are known. `get` reads them; `set`, `add`, `multiply`, `min`, `max`, `apply`
+ * and the others give a copy of `x` changed there, in the dtype of `x` (`divide` and `power` promote). Also a method:
+ * `x.at(...)`.
  *
  * Under a mask that is being traced, scalars can be written, but nothing can be read; use `where`.
  *
- * Fails with an `IndexError` when the expression does not fit the array, a `ConcretizationError` for a mask that is being traced,
- * and a `ShapeError` when values do not broadcast to the selection.
+ * Fails with an `IndexError` when the expression does not fit the array, a `ConcretizationError` for a mask that is
+ * being traced, and a `ShapeError` when values do not broadcast to the selection.
  *
  * ```ts import.meta.vitest
  * import { Tensor } from "linum"
@@ -302,10 +303,11 @@ export interface TakeOptions {
 }
 
 /**
- * Slices of `x` at positions along an axis (of the flattened array when it is null or left out): `jnp.take`. The result has the
- * axes of `indices` in place of the axis.
+ * Slices of `x` at positions along an axis (of the flattened array when it is null or left out): `jnp.take`. The result
+ * has the axes of `indices` in place of the axis.
  *
- * Fails with a `DTypeError` when the indices are not integers, and an `IndexError` when the axis is empty and they are not.
+ * Fails with a `DTypeError` when the indices are not integers, and an `IndexError` when the axis is empty and they are
+ * not.
  *
  * @category indexing
  * @since 0.1.0
@@ -365,7 +367,8 @@ const checkSameRank = (operation: string, x: Tensor, indices: Tensor): void => {
  * Elements of `x` at positions along an axis, each index for its own place along the other axes, which broadcast:
  * `jnp.take_along_axis`. With axis null, `x` is flattened.
  *
- * Fails with a `ShapeError` when ranks differ or other axes do not broadcast, and a `DTypeError` when the indices are not integers.
+ * Fails with a `ShapeError` when ranks differ or other axes do not broadcast, and a `DTypeError` when the indices are
+ * not integers.
  *
  * @category indexing
  * @since 0.1.0

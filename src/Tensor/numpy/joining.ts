@@ -108,7 +108,10 @@ const splitting = (operation: string, equal: boolean): Split =>
     return cut(x, typeof cuts === "number" ? sections(operation, x, cuts, at, equal) : cuts, at)
   })
 
-/** The array cut into so many equal parts, or before the given positions. Fails with a `ShapeError` when parts would not be equal. */
+/**
+ * The array cut into so many equal parts, or before the given positions. Fails with a `ShapeError` when parts would not
+ * be equal.
+ */
 export const split: Split = splitting("split", true)
 
 /** As `split`, but the first parts may be one longer. */

@@ -1,8 +1,8 @@
 /**
  * Products of matrices and vectors, as in `numpy`. All of them are one `dot_general` with the axes in the right places.
  *
- * Operands promote to one dtype; float16 and bfloat16 accumulate in float32. `preferredElementType` names another dtype to
- * accumulate in and to give.
+ * Operands promote to one dtype; float16 and bfloat16 accumulate in float32. `preferredElementType` names another dtype
+ * to accumulate in and to give.
  */
 import { dual } from "effect/Function"
 import * as DType from "../DType.ts"
@@ -138,8 +138,8 @@ const matrixProduct = (x: TensorLike, y: TensorLike, options: ProductOptions = {
 }
 
 /**
- * The matrix product. Vectors are rows on the left and columns on the right, and lose that axis again; axes before the last
- * two broadcast.
+ * The matrix product. Vectors are rows on the left and columns on the right, and lose that axis again; axes before the
+ * last two broadcast.
  *
  * Fails with a `ShapeError` when the inner sizes differ, and on scalars.
  *
@@ -157,7 +157,10 @@ const matrixProduct = (x: TensorLike, y: TensorLike, options: ProductOptions = {
  */
 export const matmul: Product = dual(twoOperands, matrixProduct)
 
-/** `numpy.dot`: of vectors the inner product, of matrices the matrix product, with a scalar the multiple; else the last axis of x meets the second to last of y. */
+/**
+ * `numpy.dot`: of vectors the inner product, of matrices the matrix product, with a scalar the multiple; else the last
+ * axis of x meets the second to last of y.
+ */
 export const dot: {
   (y: TensorLike, options?: ProductOptions): (x: Tensor) => Tensor
   (x: TensorLike, y: TensorLike, options?: ProductOptions): Tensor

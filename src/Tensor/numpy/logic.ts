@@ -1,6 +1,6 @@
 /**
- * Comparisons, logic, bits, and selection by a condition. Results of comparisons are bool arrays, never JavaScript booleans:
- * nothing has been computed yet.
+ * Comparisons, logic, bits, and selection by a condition. Results of comparisons are bool arrays, never JavaScript
+ * booleans: nothing has been computed yet.
  */
 import { dual } from "effect/Function"
 import * as DType from "../DType.ts"
@@ -128,8 +128,8 @@ export const arrayEqual: {
 })
 
 /**
- * `x` where `condition` is true (not zero), `y` elsewhere. All three broadcast; x and y promote. Both are computed: a nan
- * or an infinite derivative in the branch not taken does not show in the value, but it can in a gradient.
+ * `x` where `condition` is true (not zero), `y` elsewhere. All three broadcast; x and y promote. Both are computed: a
+ * nan or an infinite derivative in the branch not taken does not show in the value, but it can in a gradient.
  *
  * ```ts import.meta.vitest
  * import { Tensor } from "linum"
@@ -152,7 +152,8 @@ export const where: {
 })
 
 /**
- * For every element the choice of the first condition that is true, `fallback` where none is. All broadcast; choices promote.
+ * For every element the choice of the first condition that is true, `fallback` where none is. All broadcast; choices
+ * promote.
  */
 export const select = (
   conditions: ReadonlyArray<TensorLike>,

@@ -1,6 +1,6 @@
 /**
- * Padding as in `numpy.pad`: more elements before and after along every axis, all of one value (`constant`) or taken from the
- * array (`edge`, `reflect`, `symmetric`, `wrap`). Modes that read the array treat one axis after the other.
+ * Padding as in `numpy.pad`: more elements before and after along every axis, all of one value (`constant`) or taken
+ * from the array (`edge`, `reflect`, `symmetric`, `wrap`). Modes that read the array treat one axis after the other.
  */
 import { dual } from "effect/Function"
 import { ShapeError } from "../errors.ts"

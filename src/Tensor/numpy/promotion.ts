@@ -36,8 +36,8 @@ const wrapped = (value: number, dtype: DType.DType): number => {
 }
 
 /**
- * The operand in another dtype, as promotion needs it. A constant becomes another constant, so that no conversion is left
- * in the Program; a whole number that does not fit the dtype wraps, as all arithmetic in it does.
+ * The operand in another dtype, as promotion needs it. A constant becomes another constant, so that no conversion is
+ * left in the Program; a whole number that does not fit the dtype wraps, as all arithmetic in it does.
  */
 export const cast = (x: Tensor, dtype: DType.DType, weakType: boolean): Tensor => {
   const { source } = x

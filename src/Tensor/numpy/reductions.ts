@@ -1,7 +1,7 @@
 /**
  * Reductions as in `jax.numpy`. Every one works on the array, in a pipe, and as a method:
- * `sum(x, { axis: 0 })`, `pipe(x, sum({ axis: 0 }))`, `x.sum({ axis: 0 })`; a bare axis or list of axes may stand in for the
- * options. Left out, all axes are reduced.
+ * `sum(x, { axis: 0 })`, `pipe(x, sum({ axis: 0 }))`, `x.sum({ axis: 0 })`; a bare axis or list of axes may stand in
+ * for the options. Left out, all axes are reduced.
  *
  * float16 and bfloat16 are summed in float32 and rounded once, at the end.
  */
@@ -172,8 +172,8 @@ const varianceOf = (x: Tensor, options: Options): Tensor => {
 }
 
 /**
- * The variance over axes: mean (x - mean x)², the divisor lessened by `ddof`. nan where the divisor is not positive. As a
- * method and in `import * as Tensor`, its name is NumPy's, `var`.
+ * The variance over axes: mean (x - mean x)², the divisor lessened by `ddof`. nan where the divisor is not positive. As
+ * a method and in `import * as Tensor`, its name is NumPy's, `var`.
  */
 export const variance: Reduction<VarianceOptions<Tensor>> = reduction(varianceOf)
 
@@ -236,10 +236,16 @@ const arg = (search: typeof lax.argmax) => (x: Tensor, { axis = null, keepdims }
   return keep(x, out, axis, keepdims)
 }
 
-/** int32: the index of the first largest element along an axis (of the flattened array when it is left out); of the first nan if any. */
+/**
+ * int32: the index of the first largest element along an axis (of the flattened array when it is left out); of the
+ * first nan if any.
+ */
 export const argmax: AlongAxis<ArgOptions> = alongAxis(arg(lax.argmax))
 
-/** int32: the index of the first smallest element along an axis (of the flattened array when it is left out); of the first nan if any. */
+/**
+ * int32: the index of the first smallest element along an axis (of the flattened array when it is left out); of the
+ * first nan if any.
+ */
 export const argmin: AlongAxis<ArgOptions> = alongAxis(arg(lax.argmin))
 
 // --- truth ---

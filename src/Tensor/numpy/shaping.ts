@@ -1,6 +1,7 @@
 /**
- * Other shapes and orders of the same elements, as in `numpy`: reshaping, axes, broadcasting, reversing, rolling, repeating,
- * and conversion to another dtype. All of them are pipeable: `reshape(x, [2, -1])`, `pipe(x, reshape([2, -1]))`.
+ * Other shapes and orders of the same elements, as in `numpy`: reshaping, axes, broadcasting, reversing, rolling,
+ * repeating, and conversion to another dtype. All of them are pipeable: `reshape(x, [2, -1])`, `pipe(x, reshape([2,
+ * -1]))`.
  */
 import { dual } from "effect/Function"
 import type * as DType from "../DType.ts"
@@ -125,7 +126,9 @@ export const expandDims: {
   return lax.reshape(a, shape)
 })
 
-/** Axes of size 1 removed: the named ones, or all of them. Fails with a `ShapeError` when a named one has another size. */
+/**
+ * Axes of size 1 removed: the named ones, or all of them. Fails with a `ShapeError` when a named one has another size.
+ */
 export const squeeze: {
   (axis?: Axes): (x: Tensor) => Tensor
   (x: Tensor, axis?: Axes): Tensor
@@ -187,7 +190,10 @@ const rollOne = (x: Tensor, shift: number, axis: number): Tensor => {
   ], axis)
 }
 
-/** Elements moved by `shift` places along axes (of the flattened array when they are left out); what falls off comes back in front. */
+/**
+ * Elements moved by `shift` places along axes (of the flattened array when they are left out); what falls off comes
+ * back in front.
+ */
 export const roll: {
   (shift: number | ReadonlyArray<number>, axis?: Axes): (x: Tensor) => Tensor
   (x: Tensor, shift: number | ReadonlyArray<number>, axis?: Axes): Tensor
@@ -262,7 +268,9 @@ const repeatEach = (x: Tensor, counts: ReadonlyArray<number>, axis: number): Ten
   return parts.length === 0 ? lax.slice(x, zero, x.shape.with(axis, 0)) : lax.concatenate(parts, axis)
 }
 
-/** Every element repeated `repeats` times in place; or `repeats[i]` times the i-th along the axis. Counts are static. */
+/**
+ * Every element repeated `repeats` times in place; or `repeats[i]` times the i-th along the axis. Counts are static.
+ */
 export const repeat: {
   (repeats: number | ReadonlyArray<number>, options?: RepeatOptions): (x: Tensor) => Tensor
   (x: Tensor, repeats: number | ReadonlyArray<number>, options?: RepeatOptions): Tensor
@@ -284,8 +292,8 @@ export const repeat: {
 // --- dtypes ---
 
 /**
- * The elements converted to another dtype. Floats to integers truncate towards zero; to bool by `x != 0`; to narrower floats
- * to nearest, ties to even. The result is not weakly typed.
+ * The elements converted to another dtype. Floats to integers truncate towards zero; to bool by `x != 0`; to narrower
+ * floats to nearest, ties to even. The result is not weakly typed.
  */
 export const astype: {
   (dtype: DType.DType): (x: TensorLike) => Tensor

@@ -1,6 +1,6 @@
 /**
- * Order: sorting, ranks, the largest few, and positions in sorted arrays, as in `numpy` and `jax.lax`. nan sorts last; sorts
- * are stable.
+ * Order: sorting, ranks, the largest few, and positions in sorted arrays, as in `numpy` and `jax.lax`. nan sorts last;
+ * sorts are stable.
  */
 import { dual } from "effect/Function"
 import * as DType from "../DType.ts"
@@ -26,7 +26,10 @@ const along = (operation: string, x: Tensor, options: SortOptions | number | nul
 
 const first = (args: IArguments): boolean => isTensor(args[0])
 
-/** The elements in ascending order along an axis (the last by default; null sorts the flattened array), nan last; or descending, nan first. */
+/**
+ * The elements in ascending order along an axis (the last by default; null sorts the flattened array), nan last; or
+ * descending, nan first.
+ */
 export const sort: AlongAxis<SortOptions> = dual(first, (x: Tensor, options?: SortOptions | number | null): Tensor => {
   const { a, at, descending } = along("sort", x, options)
   const sorted = lax.sort([a], at)[0]
@@ -87,7 +90,10 @@ export interface BincountOptions {
   readonly weights?: Tensor | undefined
 }
 
-/** How often every number from 0 to `length` - 1 occurs (int32), or the sum of the weights where it does. Negative ones count as 0. */
+/**
+ * How often every number from 0 to `length` - 1 occurs (int32), or the sum of the weights where it does. Negative ones
+ * count as 0.
+ */
 export const bincount = (x: Tensor, options: BincountOptions): Tensor => {
   if (DType.isFloat(x.dtype)) {
     throw new DTypeError({

@@ -80,7 +80,10 @@ const quantileOf = (x: Tensor, q: number, options: QuantileOptions): Tensor => {
   return keepdims ? lax.reshape(out, x.shape.map((d, i) => at.includes(i) ? 1 : d)) : out
 }
 
-/** The value below which a fraction q (static, from 0 to 1) of the elements over axes lies; nan if any element is. Integers in float32. */
+/**
+ * The value below which a fraction q (static, from 0 to 1) of the elements over axes lies; nan if any element is.
+ * Integers in float32.
+ */
 export const quantile: {
   (q: number, options?: QuantileOptions): (x: Tensor) => Tensor
   (x: Tensor, q: number, options?: QuantileOptions): Tensor

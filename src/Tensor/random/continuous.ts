@@ -1,6 +1,7 @@
 /**
- * Distributions over the reals that have an inverse cumulative distribution function, or a formula in normal numbers: each
- * sampler is that formula applied to `uniform` or `normal`. Formulas and constants are those of `jax/_src/random/core.py`.
+ * Distributions over the reals that have an inverse cumulative distribution function, or a formula in normal numbers:
+ * each sampler is that formula applied to `uniform` or `normal`. Formulas and constants are those of
+ * `jax/_src/random/core.py`.
  *
  * Parameters broadcast to the shape asked for, which is by default the parameters' own.
  */
@@ -90,8 +91,8 @@ export const maxwell = (key: Tensor, shape: Shape.Shape = [], options: FloatOpti
 }
 
 /**
- * A Maxwell number with a random sign, times `scale`, plus `loc`: `jax.random.double_sided_maxwell`. As there, the result has
- * the axes of `shape`, then those of the parameters.
+ * A Maxwell number with a random sign, times `scale`, plus `loc`: `jax.random.double_sided_maxwell`. As there, the
+ * result has the axes of `shape`, then those of the parameters.
  *
  * @category samplers
  * @since 0.1.0
@@ -202,7 +203,8 @@ export const triangular = (
 }
 
 /**
- * Wald (inverse Gaussian) distributed floats of scale 1, by the method of Michael, Schucany and Haas (1976): `jax.random.wald`.
+ * Wald (inverse Gaussian) distributed floats of scale 1, by the method of Michael, Schucany and Haas (1976):
+ * `jax.random.wald`.
  *
  * @category samplers
  * @since 0.1.0

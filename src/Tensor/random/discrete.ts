@@ -9,7 +9,10 @@ import type { Tensor, TensorLike } from "../Tensor.ts"
 import { constant } from "./key.ts"
 import { checkFloat, type FloatOptions, parameter, sampleShape, uniform } from "./uniform.ts"
 
-/** How finely samplers made from logarithms and comparisons resolve small probabilities: `high` draws two numbers for one. */
+/**
+ * How finely samplers made from logarithms and comparisons resolve small probabilities: `high` draws two numbers for
+ * one.
+ */
 export type SampleMode = "low" | "high"
 
 const like = (x: Tensor, value: number): Tensor => constant(value, x.dtype, x.shape)
@@ -83,8 +86,8 @@ export const gumbel = (key: Tensor, shape: Shape.Shape = [], options: GumbelOpti
 }
 
 /**
- * The number of tries until the first success of probability `p`, ⌊log u / log(1 - p)⌋ + 1: `jax.random.geometric`. int32 by
- * default.
+ * The number of tries until the first success of probability `p`, ⌊log u / log(1 - p)⌋ + 1: `jax.random.geometric`.
+ * int32 by default.
  *
  * @category samplers
  * @since 0.1.0
@@ -141,7 +144,8 @@ const withoutReplacement = (
  * Indices of categories whose unnormalized log probabilities are `logits`, the argmax of logits plus Gumbel noise:
  * `jax.random.categorical`. int32.
  *
- * Fails with a `DTypeError` when the logits are not floats, and a `ShapeError` when `shape` does not end in their batch axes.
+ * Fails with a `DTypeError` when the logits are not floats, and a `ShapeError` when `shape` does not end in their batch
+ * axes.
  *
  * @category samplers
  * @since 0.1.0

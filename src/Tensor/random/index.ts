@@ -1,6 +1,6 @@
 /**
- * Random numbers, `jax.random` in camelCase: keys, and functions from a key to an array of samples. Pure: the same key gives
- * the same numbers, the ones that JAX draws from it.
+ * Random numbers, `jax.random` in camelCase: keys, and functions from a key to an array of samples. Pure: the same key
+ * gives the same numbers, the ones that JAX draws from it.
  */
 export {
   cauchy,

@@ -77,7 +77,8 @@ const randint32 = (key: Tensor, shape: Shape.Shape, minval: Bound, maxval: Bound
  * Integers in [minval, maxval), equally likely up to a bias of about range² / 2⁶⁴; minval where the range is empty:
  * `jax.random.randint`. A number `maxval` may be one above the largest of the dtype.
  *
- * Fails with a `DTypeError` for a dtype that is not an integer one, and a `ShapeError` when bounds do not broadcast to `shape`.
+ * Fails with a `DTypeError` for a dtype that is not an integer one, and a `ShapeError` when bounds do not broadcast to
+ * `shape`.
  *
  * @category samplers
  * @since 0.1.0
@@ -193,8 +194,8 @@ const weightedIndices = (key: Tensor, p: Tensor, n: number, shape: Shape.Shape, 
 }
 
 /**
- * Entries of an array along an axis, or of `0 … n-1`, chosen at random: `jax.random.choice`. The result has `shape` in place of
- * the axis.
+ * Entries of an array along an axis, or of `0 … n-1`, chosen at random: `jax.random.choice`. The result has `shape` in
+ * place of the axis.
  *
  * Fails with a `ShapeError` when there is nothing to choose from, or not enough without replacement.
  *

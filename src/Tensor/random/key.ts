@@ -1,9 +1,11 @@
 /**
- * Keys of the random number generator, and the bits that they make: threefry2x32 in JAX's partitionable layout, bit for bit.
+ * Keys of the random number generator, and the bits that they make: threefry2x32 in JAX's partitionable layout, bit for
+ * bit.
  *
- * A *key* is a uint32 array of two words; an array of keys has them along its last axis. A key has no state: the same key
- * always makes the same numbers, so a key is used once and new ones are derived by `split` and `foldIn`. All three derivations
- * hash *counters* with the key, `(y₀, y₁) = threefry2x32(key, (hi, lo))`, where (hi, lo) are the words of a 64-bit position:
+ * A *key* is a uint32 array of two words; an array of keys has them along its last axis. A key has no state: the same
+ * key always makes the same numbers, so a key is used once and new ones are derived by `split` and `foldIn`. All three
+ * derivations hash *counters* with the key, `(y₀, y₁) = threefry2x32(key, (hi, lo))`, where (hi, lo) are the words of a
+ * 64-bit position:
  *
  * - `split(key, shape)`: key i is (y₀, y₁) at (0, i);
  * - `foldIn(key, d)`: (y₀, y₁) at (0, d);
@@ -94,10 +96,11 @@ const int64 = (operation: string, seed: number | bigint): bigint => {
 }
 
 /**
- * The key of a seed: an integer, possibly negative, or a scalar integer array. As in JAX with x64 off, its words are 0 and the
- * low 32 bits of the seed.
+ * The key of a seed: an integer, possibly negative, or a scalar integer array. As in JAX with x64 off, its words are 0
+ * and the low 32 bits of the seed.
  *
- * Fails with a `DTypeError` for a seed that is not an integer of at most 64 bits, and a `ShapeError` for an array of seeds.
+ * Fails with a `DTypeError` for a seed that is not an integer of at most 64 bits, and a `ShapeError` for an array of
+ * seeds.
  *
  * @category keys
  * @since 0.1.0

@@ -1,19 +1,22 @@
 /**
  * Uniform and normal numbers, from which the other distributions are made.
  *
- * A uniform number in [0, 1) is made of as many random bits as the dtype has in its mantissa: the float 1.b₁b₂…, minus 1. A
- * normal number is √2 · erf⁻¹(u) of a uniform one. XLA computes erf⁻¹ of float32 in float32 arithmetic by Giles' polynomials
- * ("Approximating the erfinv function", 2010), and normals agree with JAX's to the bit only where a backend does so too:
- * with w = -log1p(-x²), p(w - 2.5) if w < 5 and q(√w - 3) else, times x, where p and q are
+ * A uniform number in [0, 1) is made of as many random bits as the dtype has in its mantissa: the float 1.b₁b₂…, minus
+ * 1. A normal number is √2 · erf⁻¹(u) of a uniform one. XLA computes erf⁻¹ of float32 in float32 arithmetic by Giles'
+ *   polynomials
+ * ("Approximating the erfinv function", 2010), and normals agree with JAX's to the bit only where a backend does so
+ * too: with w = -log1p(-x²), p(w - 2.5) if w < 5 and q(√w - 3) else, times x, where p and q are
  *
- *   p: 2.81022636e-08 3.43273939e-07 -3.5233877e-06 -4.39150654e-06 0.00021858087 -0.00125372503 -0.00417768164 0.246640727
+ *   p: 2.81022636e-08 3.43273939e-07 -3.5233877e-06 -4.39150654e-06 0.00021858087 -0.00125372503 -0.00417768164
+ *   0.246640727
  *      1.50140941
  *   q: -0.000200214257 0.000100950558 0.00134934322 -0.00367342844 0.00573950773 -0.0076224613 0.00943887047 1.00167406
  *      2.83297682
  *
- * (highest power first, by Horner's rule with p · w + c rounded once, as XLA fuses it), and x · ∞ where |x| = 1. Narrower floats
- * are computed in float32 and rounded. XLA's CPU also fuses the last step of `uniform` with bounds, u · (maxval - minval) +
- * minval; here it is rounded twice, so that it may differ from JAX in the last place, as JAX's backends do from each other.
+ * (highest power first, by Horner's rule with p · w + c rounded once, as XLA fuses it), and x · ∞ where |x| = 1.
+ * Narrower floats are computed in float32 and rounded. XLA's CPU also fuses the last step of `uniform` with bounds, u ·
+ * (maxval - minval) + minval; here it is rounded twice, so that it may differ from JAX in the last place, as JAX's
+ * backends do from each other.
  *
  * Source: `jax/_src/random/core.py`.
  */
@@ -55,7 +58,10 @@ export const checkFloat = (operation: string, dtype: DType.DType = "float32"): D
 export const parameter = (x: TensorLike, dtype: DType.DType): Tensor =>
   typeof x === "number" ? literal(x, dtype) : lax.convertElementType(lift(x), dtype)
 
-/** @internal The shape asked for, or the one that the parameters have together; parameters must not broadcast it further. */
+/**
+ * @internal The shape asked for, or the one that the parameters have together; parameters must not broadcast it
+ * further.
+ */
 export const sampleShape = (
   operation: string,
   shape: Shape.Shape | undefined,
@@ -105,7 +111,8 @@ const difference = (high: TensorLike, low: TensorLike, dtype: DType.DType): Tens
 /**
  * Uniformly distributed floats in [minval, maxval): `jax.random.uniform`.
  *
- * Fails with a `ShapeError` when the bounds do not broadcast to `shape`, and a `DTypeError` for a dtype that is not floating.
+ * Fails with a `ShapeError` when the bounds do not broadcast to `shape`, and a `DTypeError` for a dtype that is not
+ * floating.
  *
  * @category samplers
  * @since 0.1.0
@@ -146,8 +153,8 @@ export const normal = (key: Tensor, shape: Shape.Shape = [], options: FloatOptio
 }
 
 /**
- * Standard normal floats within [lower, upper], as if others had been drawn again: `jax.random.truncated_normal`. √2 · erf⁻¹ of
- * a uniform number between erf(lower/√2) and erf(upper/√2). The shape is by default that of the bounds.
+ * Standard normal floats within [lower, upper], as if others had been drawn again: `jax.random.truncated_normal`. √2 ·
+ * erf⁻¹ of a uniform number between erf(lower/√2) and erf(upper/√2). The shape is by default that of the bounds.
  *
  * @category samplers
  * @since 0.1.0

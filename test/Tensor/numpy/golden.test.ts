@@ -1,5 +1,5 @@
-// Our functions against JAX's own results: values, shapes, dtypes and weakness, case by case. What has no entry in table.ts is
-// not offered, and is listed here, so that nothing is left out unnoticed.
+// Our functions against JAX's own results: values, shapes, dtypes and weakness, case by case. What has no entry in
+// table.ts is not offered, and is listed here, so that nothing is left out unnoticed.
 import { assert, describe, it, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { toTypedArray } from "../../../src/Backend/read.ts"

@@ -1,5 +1,5 @@
-// JAX's names for our functions: how a golden case calls them. Arguments come in as Tensors, numbers and lists; Python's keywords
-// come in as options in camelCase.
+// JAX's names for our functions: how a golden case calls them. Arguments come in as Tensors, numbers and lists;
+// Python's keywords come in as options in camelCase.
 import type { DType } from "../../../src/Tensor/DType.ts"
 import * as T from "../../../src/Tensor/index.ts"
 import type { Tensor, TensorLike } from "../../../src/Tensor/index.ts"

@@ -1,6 +1,6 @@
-// A second opinion: every array primitive evaluated naively, one element at a time, from what its documentation says. Floats are
-// doubles throughout, whatever their dtype, so that finite differences of a graph are exact to many digits; integers wrap as
-// their dtype does. Slow, and written to be read.
+// A second opinion: every array primitive evaluated naively, one element at a time, from what its documentation says.
+// Floats are doubles throughout, whatever their dtype, so that finite differences of a graph are exact to many digits;
+// integers wrap as their dtype does. Slow, and written to be read.
 import type { ArrayPrimitive } from "../../../src/Program/Primitive.ts"
 import { decode } from "../../../src/Tensor/float16.ts"
 import type { Node, Tensor } from "../../../src/Tensor/Tensor.ts"

@@ -123,8 +123,8 @@ interface Addressing {
 }
 
 /**
- * Where the slice starts that position `at` (of a gather's result, or a scatter's updates) belongs to, and the position in
- * it. Undefined where the slice is out of range and the mode says that it does not count.
+ * Where the slice starts that position `at` (of a gather's result, or a scatter's updates) belongs to, and the position
+ * in it. Undefined where the slice is out of range and the mode says that it does not count.
  */
 const address = (
   a: Addressing,

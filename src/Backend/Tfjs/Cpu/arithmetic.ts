@@ -1,5 +1,6 @@
 /**
- * The arithmetic that most programs spend their time in, a loop for each: a shared loop over functions would be several times slower.
+ * The arithmetic that most programs spend their time in, a loop for each: a shared loop over functions would be several
+ * times slower.
  */
 import type { EquationOf } from "../../../Program/Program.ts"
 import * as DTypes from "../../../Tensor/DType.ts"

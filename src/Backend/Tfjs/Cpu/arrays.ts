@@ -1,6 +1,6 @@
 /**
- * Plain arrays in JavaScript memory, and what kernels over them look like. Elements are numbers: the 16-bit floats are held in a
- * Float32Array, rounded to their type after every operation; bool is a byte of 0 or 1.
+ * Plain arrays in JavaScript memory, and what kernels over them look like. Elements are numbers: the 16-bit floats are
+ * held in a Float32Array, rounded to their type after every operation; bool is a byte of 0 or 1.
  */
 import type { EquationOf } from "../../../Program/Program.ts"
 import type { DType, TypedArray } from "../../../Tensor/DType.ts"

@@ -1,7 +1,7 @@
 /**
- * The general convolution as matrix products: for every group, the windows of the input are laid out as rows (*patches*; holes
- * and padding are zeros) and multiplied with the kernel, whose rows are its output features. Patches are made for a bounded
- * number of windows at a time.
+ * The general convolution as matrix products: for every group, the windows of the input are laid out as rows
+ * (*patches*; holes and padding are zeros) and multiplied with the kernel, whose rows are its output features. Patches
+ * are made for a bounded number of windows at a time.
  */
 import type { EquationOf } from "../../../Program/Program.ts"
 import type { TypedArray } from "../../../Tensor/DType.ts"
@@ -16,7 +16,10 @@ const patchLimit = 1 << 20
 
 type Convolution = EquationOf<"conv_general_dilated">
 
-/** A convolution in canonical axes: input [batch, feature, ...spatial], kernel [out, in, ...spatial], result [batch, out, ...spatial]. */
+/**
+ * A convolution in canonical axes: input [batch, feature, ...spatial], kernel [out, in, ...spatial], result [batch,
+ * out, ...spatial].
+ */
 interface Plan {
   readonly batch: number
   readonly features: number
@@ -26,7 +29,9 @@ interface Plan {
   readonly input: Shape.Shape
   readonly window: Shape.Shape
   readonly output: Shape.Shape
-  /** For each spatial axis, for each (output position, window position): the input position, or -1 in a hole or padding. */
+  /**
+   * For each spatial axis, for each (output position, window position): the input position, or -1 in a hole or padding.
+   */
   readonly positions: ReadonlyArray<Int32Array>
 }
 

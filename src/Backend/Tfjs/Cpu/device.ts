@@ -1,6 +1,6 @@
 /**
- * The CPU as a device: its Data are arrays in JavaScript memory. Every kernel over plain arrays becomes one over Data here, which
- * is where 16-bit floats are rounded and bytes are counted.
+ * The CPU as a device: its Data are arrays in JavaScript memory. Every kernel over plain arrays becomes one over Data
+ * here, which is where 16-bit floats are rounded and bytes are counted.
  */
 import * as Effect from "effect/Effect"
 import type { EquationOf } from "../../../Program/Program.ts"

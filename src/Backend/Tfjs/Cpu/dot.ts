@@ -1,7 +1,7 @@
 /**
- * Matrix products. Operands are brought to [batch, rows, k] and [batch, columns, k], so that every output element is a dot
- * product of two rows, and computed in tiles of 4 by 4, which sixteen running sums in registers make several times faster
- * than TensorFlow.js's loop. Floats accumulate in double.
+ * Matrix products. Operands are brought to [batch, rows, k] and [batch, columns, k], so that every output element is a
+ * dot product of two rows, and computed in tiles of 4 by 4, which sixteen running sums in registers make several times
+ * faster than TensorFlow.js's loop. Floats accumulate in double.
  */
 import type { TypedArray } from "../../../Tensor/DType.ts"
 import * as DTypes from "../../../Tensor/DType.ts"

@@ -1,6 +1,7 @@
 /**
  * Elementwise kernels. The four operations and comparisons have loops of their own, which JavaScript engines compile to
- * straight code; the rest goes through `map1` and `map2`. Integers wrap because that is what storing into their arrays does.
+ * straight code; the rest goes through `map1` and `map2`. Integers wrap because that is what storing into their arrays
+ * does.
  */
 import type { EquationOf } from "../../../Program/Program.ts"
 import type { DType } from "../../../Tensor/DType.ts"

@@ -10,8 +10,8 @@ import * as service from "../service.ts"
 import { make } from "./device.ts"
 
 /**
- * The CPU backend: every operation, on all dtypes but float64 (`UnsupportedOperation`). Floats are summed in double, so that
- * it serves as a measure for other backends. Runs are synchronous; between them it holds nothing.
+ * The CPU backend: every operation, on all dtypes but float64 (`UnsupportedOperation`). Floats are summed in double, so
+ * that it serves as a measure for other backends. Runs are synchronous; between them it holds nothing.
  *
  * ```ts import.meta.vitest
  * import * as Effect from "effect/Effect"

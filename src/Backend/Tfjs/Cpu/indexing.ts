@@ -1,6 +1,6 @@
 /**
- * Kernels whose positions are computed: dynamic slices, gather and scatter in full generality. Gather and scatter share one
- * addressing: for every index vector a start in the operand, and for every element of the slice an offset from it.
+ * Kernels whose positions are computed: dynamic slices, gather and scatter in full generality. Gather and scatter share
+ * one addressing: for every index vector a start in the operand, and for every element of the slice an offset from it.
  */
 import type { TypedArray } from "../../../Tensor/DType.ts"
 import * as DTypes from "../../../Tensor/DType.ts"
@@ -20,7 +20,10 @@ const sliceOffset = (
   return shape.reduce((n, d, i) => n + clamp(starts[i][0], 0, d - sizes[i]) * strides[i], 0)
 }
 
-/** How index vectors and slices address an operand. All axes are those of the operand but `batch`, which has those of the windows. */
+/**
+ * How index vectors and slices address an operand. All axes are those of the operand but `batch`, which has those of
+ * the windows.
+ */
 interface Addressing {
   readonly operand: Shape.Shape
   readonly sliceSizes: Shape.Shape

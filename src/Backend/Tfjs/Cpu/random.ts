@@ -1,6 +1,6 @@
 /**
- * The random bits: threefry2x32 with 20 rounds (Salmon et al., 2011), five groups of four rotations with the key mixed in
- * after each.
+ * The random bits: threefry2x32 with 20 rounds (Salmon et al., 2011), five groups of four rotations with the key mixed
+ * in after each.
  */
 import type { Params } from "../../../Tensor/lax/random.ts"
 import { type CpuKernels, outputOf } from "./arrays.ts"

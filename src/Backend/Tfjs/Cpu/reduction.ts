@@ -1,6 +1,7 @@
 /**
- * Reductions, arg-reductions and running reductions. Every operand is seen as [outer, n, inner], n being what is reduced:
- * when the reduced axes are not neighbours, the operand is permuted first. Sums and products of floats accumulate in double.
+ * Reductions, arg-reductions and running reductions. Every operand is seen as [outer, n, inner], n being what is
+ * reduced: when the reduced axes are not neighbours, the operand is permuted first. Sums and products of floats
+ * accumulate in double.
  */
 import type { EquationOf } from "../../../Program/Program.ts"
 import type { TypedArray } from "../../../Tensor/DType.ts"

@@ -1,11 +1,11 @@
 /**
- * TensorFlow.js kernels on plain arrays: each is called with bare tensor infos on a backend of our own, so that there is no
- * tape, no tidy and no global state, and its result is taken out of the backend's data map.
+ * TensorFlow.js kernels on plain arrays: each is called with bare tensor infos on a backend of our own, so that there
+ * is no tape, no tidy and no global state, and its result is taken out of the backend's data map.
  *
- * We use them where they mean what XLA means and are not slower than a plain loop: functions of one float, and reductions
- * along the last axis. Measured on two cores (float32, TensorFlow.js 4.22 against ours): matrix products 0.15 to 0.26 against
- * 1.3 GFLOP/s, elementwise addition 44 against 9 ns an element, transposition 54 against 5, slices 1000 against 2, the
- * filter's gradient of a convolution 180 against 1 ms.
+ * We use them where they mean what XLA means and are not slower than a plain loop: functions of one float, and
+ * reductions along the last axis. Measured on two cores (float32, TensorFlow.js 4.22 against ours): matrix products
+ * 0.15 to 0.26 against 1.3 GFLOP/s, elementwise addition 44 against 9 ns an element, transposition 54 against 5, slices
+ * 1000 against 2, the filter's gradient of a convolution 180 against 1 ms.
  */
 import { MathBackendCPU } from "@tensorflow/tfjs-backend-cpu"
 import { type DataType, getKernel, type NamedAttrMap, type TensorInfo } from "@tensorflow/tfjs-core"

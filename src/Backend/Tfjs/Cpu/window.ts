@@ -1,6 +1,7 @@
 /**
- * Sliding windows. Sums, maxima and minima over boxes are taken one axis after the other, each over windows of one axis; so
- * is the choice of the selected element, which carries the position of the best along. Axes on which nothing slides are skipped.
+ * Sliding windows. Sums, maxima and minima over boxes are taken one axis after the other, each over windows of one
+ * axis; so is the choice of the selected element, which carries the position of the best along. Axes on which nothing
+ * slides are skipped.
  */
 import type { EquationOf } from "../../../Program/Program.ts"
 import type { TypedArray } from "../../../Tensor/DType.ts"
@@ -45,7 +46,10 @@ const slides = (shape: Shape.Shape, output: Shape.Shape, p: WindowParams): Reado
   return out
 }
 
-/** Calls `row(to, from)` with the offsets of rows of `inner` elements, for every tap of every window that is not in padding. */
+/**
+ * Calls `row(to, from)` with the offsets of rows of `inner` elements, for every tap of every window that is not in
+ * padding.
+ */
 const forEachRow = (s: Slide, row: (to: number, from: number) => void): void => {
   for (let o = 0; o < s.outer; o++) {
     for (let w = 0; w < s.windows; w++) {
@@ -106,8 +110,8 @@ const undilated = (p: SelectParams): WindowParams => ({
 type Selecting = EquationOf<"select_and_scatter_add" | "select_and_gather_add">
 
 /**
- * The position of the selected element of every window: the first best, as XLA; nan is better than all; -1 for a window of
- * padding only.
+ * The position of the selected element of every window: the first best, as XLA; nan is better than all; -1 for a window
+ * of padding only.
  */
 const selected = (equation: Selecting): (x: TypedArray) => TypedArray => {
   const shape = equation.inputs[1].aval.shape

@@ -1,12 +1,13 @@
 /**
  * The machine under the kernels: one GPUDevice with its buffers, pipelines and queue.
  *
- * *Buffers* are counted while someone holds them, and kept for reuse (up to a limit) when nobody does; reuse is safe because
- * commands run in the order in which they were recorded. *Commands* are recorded into one encoder and submitted when a run
- * ends, when many have gathered, or when TensorFlow.js, which records its own, is to go next. *Pipelines* are kept by the text
- * of their shader.
+ * *Buffers* are counted while someone holds them, and kept for reuse (up to a limit) when nobody does; reuse is safe
+ * because commands run in the order in which they were recorded. *Commands* are recorded into one encoder and submitted
+ * when a run ends, when many have gathered, or when TensorFlow.js, which records its own, is to go next. *Pipelines*
+ * are kept by the text of their shader.
  *
- * WebGPU reports failures later, and not to whoever caused them: the first one is kept and thrown by the next operation.
+ * WebGPU reports failures later, and not to whoever caused them: the first one is kept and thrown by the next
+ * operation.
  */
 import * as Effect from "effect/Effect"
 import { type BackendError, DeviceLost, type Memory, OutOfMemory, UnsupportedOperation } from "../../Backend.ts"
@@ -55,7 +56,10 @@ const batchLimit = 256
 /** From this size on, an allocation is watched for running out of memory. */
 const watchedBytes = 8 * 2 ** 20
 
-/** Sizes of pooled buffers: few enough that buffers fit each other's place, never more than an eighth larger than asked for. */
+/**
+ * Sizes of pooled buffers: few enough that buffers fit each other's place, never more than an eighth larger than asked
+ * for.
+ */
 const roundUp = (bytes: number): number => {
   if (bytes <= 256) return 256
   const step = 2 ** Math.max(8, Math.floor(Math.log2(bytes)) - 3)
@@ -331,7 +335,10 @@ export class Gpu {
     this.#neighbour = neighbour
   }
 
-  /** Has the neighbour record a kernel's run, after all that was recorded here. The result has `elements` float32 elements. */
+  /**
+   * Has the neighbour record a kernel's run, after all that was recorded here. The result has `elements` float32
+   * elements.
+   */
   call(
     kernel: string,
     inputs: Readonly<Record<string, Argument>>,

@@ -1,9 +1,9 @@
 /**
  * The WebGPU device as the executor sees it: handles on device memory, and every kernel made ready to run on them.
  *
- * A handle's elements are freed when the executor disposes of its last handle. Elements that leave a run are owned by their
- * Storage: they are freed by `release`, or when the Storage object is collected. Two outputs that are one value get a Storage
- * each, with a count of its own on the shared memory.
+ * A handle's elements are freed when the executor disposes of its last handle. Elements that leave a run are owned by
+ * their Storage: they are freed by `release`, or when the Storage object is collected. Two outputs that are one value
+ * get a Storage each, with a count of its own on the shared memory.
  */
 import * as Effect from "effect/Effect"
 import type { EquationOf } from "../../../Program/Program.ts"
@@ -135,7 +135,9 @@ class Kernels {
     }
   }
 
-  /** The table of all kernels over handles. The mapped type is `kernels`' own, key by key; `Object.entries` loses that. */
+  /**
+   * The table of all kernels over handles. The mapped type is `kernels`' own, key by key; `Object.entries` loses that.
+   */
   table(): KernelTable<GpuData> {
     return Object.fromEntries(
       Object.entries(kernels).map((

@@ -1,6 +1,6 @@
 /**
- * The WebGPU backend: `tfjs-webgpu`, in browsers, and in Node where a package gives `navigator.gpu`. Arrays live in buffers of a
- * device that the Layer requests and destroys.
+ * The WebGPU backend: `tfjs-webgpu`, in browsers, and in Node where a package gives `navigator.gpu`. Arrays live in
+ * buffers of a device that the Layer requests and destroys.
  *
  * @since 0.1.0
  */
@@ -63,8 +63,9 @@ const acquire = Effect.gen(function*() {
 }).pipe(Effect.uninterruptible)
 
 /**
- * The WebGPU backend, on the adapter that the platform prefers. Dtypes: all but float64. Fails with `BackendUnavailable` where
- * there is no WebGPU or no adapter. When its Scope closes, all buffers are freed and the device is destroyed.
+ * The WebGPU backend, on the adapter that the platform prefers. Dtypes: all but float64. Fails with
+ * `BackendUnavailable` where there is no WebGPU or no adapter. When its Scope closes, all buffers are freed and the
+ * device is destroyed.
  *
  * @category layers
  * @since 0.1.0

@@ -5,7 +5,8 @@
  * - an *Elementwise* expression, which also takes inputs that are spread (see below);
  * - a *Recipe*: several steps on a *Bench*, which gives scratch memory and clears up.
  *
- * A *spread* input is one word that stands for all elements: what a broadcast scalar is until someone needs its elements.
+ * A *spread* input is one word that stands for all elements: what a broadcast scalar is until someone needs its
+ * elements.
  */
 import type { Atom, EquationOf, Var } from "../../../Program/Program.ts"
 import * as Shape from "../../../Tensor/Shape.ts"

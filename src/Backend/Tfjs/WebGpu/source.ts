@@ -3,8 +3,8 @@
  * thread runs. `render` makes WGSL text of it, with the library functions that it uses.
  *
  * Shapes are constants in the text, but for elementwise shaders, which take the size from their buffers and serve all
- * shapes. Constants make an index's divisions multiplications, and leave a dispatch nothing to set up but its buffers; the
- * price is a compilation for every new shape, paid once, since pipelines are kept by their text.
+ * shapes. Constants make an index's divisions multiplications, and leave a dispatch nothing to set up but its buffers;
+ * the price is a compilation for every new shape, paid once, since pipelines are kept by their text.
  *
  * In a body, `i` is the thread's number, `x0`, `x1`, … are the inputs and `y0`, … the outputs, flat arrays of words.
  */
@@ -22,8 +22,8 @@ export interface Source {
   readonly inputs: ReadonlyArray<Word>
   readonly outputs: ReadonlyArray<Word>
   /**
-   * How the work is divided: a thread an element of the first output, whatever its size; a given number of threads; or a
-   * given number of workgroups of `size` threads, for which the body has `group` and `lane` instead of `i`.
+   * How the work is divided: a thread an element of the first output, whatever its size; a given number of threads; or
+   * a given number of workgroups of `size` threads, for which the body has `group` and `lane` instead of `i`.
    */
   readonly threads:
     | "elements"
@@ -85,8 +85,8 @@ export const groupsOf = ({ threads }: Source, elements: number): number =>
   typeof threads === "object" ? threads.groups : Math.ceil((threads === "elements" ? elements : threads) / groupSize)
 
 /**
- * Statements that take a flat number apart into coordinates `name0`, `name1`, … (u32) of a shape, row-major. Axes of size 1
- * cost nothing.
+ * Statements that take a flat number apart into coordinates `name0`, `name1`, … (u32) of a shape, row-major. Axes of
+ * size 1 cost nothing.
  */
 export const unravel = (flat: string, shape: Shape.Shape, name: string): string => {
   if (Shape.size(shape) === 0) return shape.map((_, axis) => `let ${name}${axis} = 0u;`).join("\n")
@@ -99,7 +99,10 @@ export const unravel = (flat: string, shape: Shape.Shape, name: string): string 
   }).join("\n")
 }
 
-/** Σ coordinate · stride + offset; strides may be negative, the sum may not. u32 arithmetic wraps, so that its order is free. */
+/**
+ * Σ coordinate · stride + offset; strides may be negative, the sum may not. u32 arithmetic wraps, so that its order is
+ * free.
+ */
 export const dot = (name: string, strides: ReadonlyArray<number>, offset = 0): string => {
   const constant = (n: number): string => `${n >>> 0}u`
   const terms = strides.flatMap((s, axis) =>

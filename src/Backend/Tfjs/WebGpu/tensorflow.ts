@@ -1,11 +1,11 @@
 /**
- * TensorFlow.js's kernels on our device: its WebGPU backend is made over it, and kernels are called with bare tensor infos, so
- * that there is no tape, no tidy and no global state. Buffers go in and out without a copy.
+ * TensorFlow.js's kernels on our device: its WebGPU backend is made over it, and kernels are called with bare tensor
+ * infos, so that there is no tape, no tidy and no global state. Buffers go in and out without a copy.
  *
- * We use them for large products and convolutions of floats, where their tiling is better than ours. All else is our own: their
- * elementwise kernels and reductions know float32 and int32 only, leave nan to the shader compiler, and set up uniforms and
- * bind groups at each call. Two of theirs are avoided: a matrix product that splits k adds its parts with atomics, in any order,
- * and its result is not reproducible.
+ * We use them for large products and convolutions of floats, where their tiling is better than ours. All else is our
+ * own: their elementwise kernels and reductions know float32 and int32 only, leave nan to the shader compiler, and set
+ * up uniforms and bind groups at each call. Two of theirs are avoided: a matrix product that splits k adds its parts
+ * with atomics, in any order, and its result is not reproducible.
  */
 import type { NamedAttrMap, NamedTensorInfoMap } from "@tensorflow/tfjs-core"
 import * as DTypes from "../../../Tensor/DType.ts"
@@ -71,7 +71,9 @@ export const rounding = (to: DType) => {
     bench.run(source, [out], elements)
 }
 
-/** A product of matrices, [batch, m, k] by [batch, k, n]; swapped operands have their last two axes the other way round. */
+/**
+ * A product of matrices, [batch, m, k] by [batch, k, n]; swapped operands have their last two axes the other way round.
+ */
 export interface MatMul {
   readonly batch: number
   readonly m: number

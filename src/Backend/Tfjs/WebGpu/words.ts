@@ -1,7 +1,7 @@
 /**
- * How elements stand in device memory: every dtype takes one 32-bit *word* an element, so that any adapter has all of them.
- * float32 is an f32; float16 and bfloat16 are f32s that have been rounded to their type; int8 and int32 are an i32; uint8,
- * uint32 and bool (0 or 1) a u32. Host storage is converted at upload and download.
+ * How elements stand in device memory: every dtype takes one 32-bit *word* an element, so that any adapter has all of
+ * them. float32 is an f32; float16 and bfloat16 are f32s that have been rounded to their type; int8 and int32 are an
+ * i32; uint8, uint32 and bool (0 or 1) a u32. Host storage is converted at upload and download.
  */
 import type { DType, TypedArray } from "../../../Tensor/DType.ts"
 import * as DTypes from "../../../Tensor/DType.ts"

@@ -1,6 +1,6 @@
 /**
- * What the rules of all primitives with Programs inside have in common: their bodies batched, differentiated, or transposed,
- * as Programs again.
+ * What the rules of all primitives with Programs inside have in common: their bodies batched, differentiated, or
+ * transposed, as Programs again.
  */
 import type { ShapedArray } from "../../../Tensor/ShapedArray.ts"
 import { argument, type Tensor, traceScope } from "../../../Tensor/Tensor.ts"

@@ -1,8 +1,8 @@
 /**
  * The rules of calls: `jit`, `checkpoint` (remat), and functions with derivatives of their own.
  *
- * A remat keeps no residuals of its body but what its policy allows: its derivative is again a checkpointed Program of the
- * inputs, whose transpose recomputes the body.
+ * A remat keeps no residuals of its body but what its policy allows: its derivative is again a checkpointed Program of
+ * the inputs, whose transpose recomputes the body.
  */
 import { TraceError } from "../../../Tensor/errors.ts"
 import * as Lax from "../../../Tensor/lax/index.ts"
@@ -54,7 +54,10 @@ const saves = (policy: control.RematPolicy, equation: Equation): boolean => {
     : name === undefined || !policy.saveAnythingExceptTheseNames.includes(name)
 }
 
-/** The values that a policy keeps. What has a name that is not kept is not kept under the name of what it was made of either. */
+/**
+ * The values that a policy keeps. What has a name that is not kept is not kept under the name of what it was made of
+ * either.
+ */
 const savedValues = (policy: control.RematPolicy, program: Program): ReadonlyArray<Var> => {
   const left = new Set(program.equations.flatMap((e) => e.primitive === "name" && !saves(policy, e) ? e.inputs : []))
   return program.equations.flatMap((e) => saves(policy, e) ? e.outputs : []).filter((v) => !left.has(v))
@@ -255,7 +258,10 @@ const notForward = (name: string): TraceError =>
     hint: "use reverse mode (grad, vjp, jacrev), or give the function a customJvp"
   })
 
-/** A function with its own vjp: linearized, it runs `fwd`, and its tangents are a `custom_lin` that only `bwd` transposes. */
+/**
+ * A function with its own vjp: linearized, it runs `fwd`, and its tangents are a `custom_lin` that only `bwd`
+ * transposes.
+ */
 export const customVjp: ControlRule<"custom_vjp_call"> = {
   jvp: (params, primals, tangents, { emit, mode }) => {
     if (mode === "forward") throw notForward(params.name)

@@ -1,6 +1,6 @@
 /**
- * Which outputs of a Program depend on which of its inputs, seen through loops and branches. An equation that computes primals and
- * tangents together (a loop in a rule of a custom jvp) has outputs of both sorts; this tells them apart.
+ * Which outputs of a Program depend on which of its inputs, seen through loops and branches. An equation that computes
+ * primals and tangents together (a loop in a rule of a custom jvp) has outputs of both sorts; this tells them apart.
  */
 import type { Equation, Program } from "../../Program.ts"
 

@@ -1,5 +1,6 @@
 /**
- * The table of control primitives: calls, loops, branches, marks and effects. A primitive without a rule does not compile.
+ * The table of control primitives: calls, loops, branches, marks and effects. A primitive without a rule does not
+ * compile.
  */
 import type { ControlPrimitive, ControlTable } from "../../Primitive.ts"
 import type { Equation, EquationOf } from "../../Program.ts"

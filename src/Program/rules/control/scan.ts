@@ -1,10 +1,10 @@
 /**
- * The rules of `scan`. Operands: loop-invariant constants, carries, and arrays sliced along axis 0; outputs: carries, then
- * the stacked results of every step.
+ * The rules of `scan`. Operands: loop-invariant constants, carries, and arrays sliced along axis 0; outputs: carries,
+ * then the stacked results of every step.
  *
  * The derivative of a scan is a scan of the body's derivative. In mode `linearize` it is two: the forward loop also
- * stacks what the derivative needs (residuals), and a loop over tangents alone reads it. The transpose of that second loop
- * runs from the last step to the first; cotangents of constants add up along the way.
+ * stacks what the derivative needs (residuals), and a loop over tangents alone reads it. The transpose of that second
+ * loop runs from the last step to the first; cotangents of constants add up along the way.
  */
 import * as Lax from "../../../Tensor/lax/index.ts"
 import type { Tensor } from "../../../Tensor/Tensor.ts"
@@ -165,9 +165,9 @@ interface Split {
 }
 
 /**
- * Partial evaluation: carries that follow from known inputs alone are computed by a loop of their own, which stacks what they are at
- * every step, and are slices of the linear loop. A loop over primals and tangents at once, as a rule of a custom jvp may have, becomes
- * two.
+ * Partial evaluation: carries that follow from known inputs alone are computed by a loop of their own, which stacks
+ * what they are at every step, and are slices of the linear loop. A loop over primals and tangents at once, as a rule
+ * of a custom jvp may have, becomes two.
  */
 const splitKnown = (params: Params, inputs: ReadonlyArray<Tensor | Linear>): Split => {
   const { num_carry: carries, num_consts: consts, program } = params

@@ -1,6 +1,6 @@
 /**
- * The rules of `while`. Its trip count is only known at run time, so there is no reverse mode: residuals would need a stack of
- * unknown size. Forward mode carries tangents along; batching runs until every element of the batch is done.
+ * The rules of `while`. Its trip count is only known at run time, so there is no reverse mode: residuals would need a
+ * stack of unknown size. Forward mode carries tangents along; batching runs until every element of the batch is done.
  */
 import { TraceError } from "../../../Tensor/errors.ts"
 import * as Lax from "../../../Tensor/lax/index.ts"
@@ -21,7 +21,10 @@ const noReverse = (): TraceError =>
     hint: "use scan or foriLoop with static bounds, or forward mode (jvp, jacfwd)"
   })
 
-/** A Program that ignores further inputs beside its own: `keep[i]` is the input of the result that is input i of `program`. */
+/**
+ * A Program that ignores further inputs beside its own: `keep[i]` is the input of the result that is input i of
+ * `program`.
+ */
 const widen = (program: Program, avals: ReadonlyArray<Tensor["aval"]>, keep: ReadonlyArray<number>): Program =>
   closedProgram("while", avals, (args, emit) => evaluate(program, keep.map((i) => args[i]), emit))
 

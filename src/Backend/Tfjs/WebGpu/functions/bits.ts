@@ -1,6 +1,6 @@
 /**
- * WGSL functions on bits: nan and infinity, rounding to 16-bit floats, conversions, integer division. Shader compilers may
- * assume that no float is nan or infinite and simplify accordingly, hence all tests for them are on bits.
+ * WGSL functions on bits: nan and infinity, rounding to 16-bit floats, conversions, integer division. Shader compilers
+ * may assume that no float is nan or infinite and simplify accordingly, hence all tests for them are on bits.
  */
 export const bits = /* wgsl */ `
 fn float_(bits: u32) -> f32 {

@@ -1,7 +1,7 @@
 /**
- * WGSL's own exp, log, sin, … are allowed errors of thousands of units in the last place; these are accurate to a few. The
- * approximations are those of S. Moshier's Cephes library, single precision (expf.c, logf.c, sinf.c, tanf.c, asinf.c, atanf.c;
- * netlib.org/cephes), on arguments reduced in the usual ways.
+ * WGSL's own exp, log, sin, … are allowed errors of thousands of units in the last place; these are accurate to a few.
+ * The approximations are those of S. Moshier's Cephes library, single precision (expf.c, logf.c, sinf.c, tanf.c,
+ * asinf.c, atanf.c; netlib.org/cephes), on arguments reduced in the usual ways.
  */
 export const elementary = /* wgsl */ `
 // x · 2^n for any n: in two factors, since 2^n alone may be out of range.
@@ -115,7 +115,8 @@ fn cbrt_(x: f32) -> f32 {
   return copysign_(select(r, r * 0.00390625, tiny), x);
 }
 
-// |x| = k·π/4 + z with k even and |z| ≤ π/4. Large arguments are multiplied by 2/π in fixed point (Payne and Hanek, 1983).
+// |x| = k·π/4 + z with k even and |z| ≤ π/4. Large arguments are multiplied by 2/π in fixed point (Payne and Hanek,
+// 1983).
 fn quadrant_(x: f32, z: ptr<function, f32>) -> u32 {
   let a = abs_(x);
   if (a < 4096.0) {
@@ -368,7 +369,8 @@ fn product_(a: f32, b: f32) -> vec2f {
   return vec2f(p, ((ah * bh - p) + ah * bl + al * bh) + al * bl);
 }
 
-// a · b + c, rounded once (nearly always: the sum of the three parts is rounded twice). WGSL's own fma need not be fused.
+// a · b + c, rounded once (nearly always: the sum of the three parts is rounded twice). WGSL's own fma need not be
+// fused.
 fn fma_(a: f32, b: f32, c: f32) -> f32 {
   let p = product_(a, b);
   let s = p.x + c;

@@ -1,5 +1,6 @@
 /**
- * The library of WGSL functions: by name, each with its text. A shader gets those that it uses. Names end in an underscore.
+ * The library of WGSL functions: by name, each with its text. A shader gets those that it uses. Names end in an
+ * underscore.
  */
 import { bits } from "./bits.ts"
 import { elementary } from "./elementary.ts"

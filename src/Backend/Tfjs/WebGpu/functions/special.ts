@@ -49,7 +49,8 @@ fn erfc_(x: f32) -> f32 {
 }
 
 // M. Giles, "Approximating the erfinv function" (2010), single precision, as XLA has it: random normals are
-// made with it, and are to be JAX's to the bit: its logarithm is rounded exactly, and XLA's CPU fuses multiplications with additions.
+// made with it, and are to be JAX's to the bit: its logarithm is rounded exactly, and XLA's CPU fuses multiplications
+// with additions.
 fn erfinv_(x: f32) -> f32 {
   if (isnan_(x) || abs_(x) > 1.0) { return nan_(); }
   if (abs_(x) == 1.0) { return copysign_(inf_(), x); }

@@ -1,9 +1,10 @@
 /**
- * The general convolution as a matrix product: rows are output positions, columns the output features of a group, and what is
- * summed over are the taps of the window and the input features. Nothing is copied: the product's left operand reads each
- * tap from where it is, 0 in padding and holes.
+ * The general convolution as a matrix product: rows are output positions, columns the output features of a group, and
+ * what is summed over are the taps of the window and the input features. Nothing is copied: the product's left operand
+ * reads each tap from where it is, 0 in padding and holes.
  *
- * A convolution of two spatial axes in TensorFlow's layout, not dilated on the left and without groups, goes to TensorFlow.js.
+ * A convolution of two spatial axes in TensorFlow's layout, not dilated on the left and without groups, goes to
+ * TensorFlow.js.
  */
 import type { EquationOf } from "../../../../Program/Program.ts"
 import * as DTypes from "../../../../Tensor/DType.ts"

@@ -1,6 +1,6 @@
 /**
- * dot_general. Large products of floats go to TensorFlow.js's BatchMatMul, operands transposed first where their axes are not in
- * one of the orders that it takes; all else is a `product` of our own.
+ * dot_general. Large products of floats go to TensorFlow.js's BatchMatMul, operands transposed first where their axes
+ * are not in one of the orders that it takes; all else is a `product` of our own.
  */
 import type { EquationOf } from "../../../../Program/Program.ts"
 import * as DTypes from "../../../../Tensor/DType.ts"

@@ -1,6 +1,6 @@
 /**
- * Elementwise kernels, as expressions. Every primitive has an expression for each kind of word; results are brought back into
- * the range of their dtype by `narrow`.
+ * Elementwise kernels, as expressions. Every primitive has an expression for each kind of word; results are brought
+ * back into the range of their dtype by `narrow`.
  */
 import type { EquationOf } from "../../../../Program/Program.ts"
 import type { DType } from "../../../../Tensor/DType.ts"

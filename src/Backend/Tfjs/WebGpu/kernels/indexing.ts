@@ -1,10 +1,10 @@
 /**
  * Kernels whose positions are computed.
  *
- * A gather has a thread an element of the result. A scatter must write in the order of the index vectors (the last of two
- * equal ones wins; sums of floats are reproducible), so it has no thread an index vector: each thread goes through all of
- * them, and writes only places that are its own. Places are dealt out by the slice's coordinates along axes that no index
- * moves, and by *bucket*, the rest of the slice's place along the others modulo the number of buckets.
+ * A gather has a thread an element of the result. A scatter must write in the order of the index vectors (the last of
+ * two equal ones wins; sums of floats are reproducible), so it has no thread an index vector: each thread goes through
+ * all of them, and writes only places that are its own. Places are dealt out by the slice's coordinates along axes that
+ * no index moves, and by *bucket*, the rest of the slice's place along the others modulo the number of buckets.
  */
 import type { EquationOf } from "../../../../Program/Program.ts"
 import type { DType } from "../../../../Tensor/DType.ts"
@@ -39,8 +39,8 @@ interface Addressing {
 }
 
 /**
- * Statements that define, for index vector number `b` with batch coordinates `b0`, …, the start `o0`, `o1`, … of its slice, and
- * `inside`, whether the slice is within the operand. Index vectors are in input `from`.
+ * Statements that define, for index vector number `b` with batch coordinates `b0`, …, the start `o0`, `o1`, … of its
+ * slice, and `inside`, whether the slice is within the operand. Index vectors are in input `from`.
  */
 const address = (a: Addressing, from: number, word: Word): string => {
   const lines = ["var inside = true;"]

@@ -1,10 +1,11 @@
 /**
- * The matrix product under dot_general and convolution: out[b, m, n] = Σₖ left(b, m, k) · right(b, k, n), where left and right are
- * functions of WGSL that find their element wherever it is, so that any layout, padding or dilation goes without copies.
+ * The matrix product under dot_general and convolution: out[b, m, n] = Σₖ left(b, m, k) · right(b, k, n), where left
+ * and right are functions of WGSL that find their element wherever it is, so that any layout, padding or dilation goes
+ * without copies.
  *
- * In a small product a thread makes one element. In others a workgroup of 16 by 16 threads makes a tile of the result; 16 columns of
- * left and rows of right at a time are brought to shared memory. When the result has few tiles and k is long, k is split among workgroups, whose parts are added afterwards,
- * always in one order.
+ * In a small product a thread makes one element. In others a workgroup of 16 by 16 threads makes a tile of the result;
+ * 16 columns of left and rows of right at a time are brought to shared memory. When the result has few tiles and k is
+ * long, k is split among workgroups, whose parts are added afterwards, always in one order.
  */
 import type { DType } from "../../../../Tensor/DType.ts"
 import type { Plan } from "../kernel.ts"
@@ -40,7 +41,10 @@ const busy = 64
 const repeat = (count: number, text: (i: number) => string): string =>
   Array.from({ length: count }, (_, i) => text(i)).join("\n")
 
-/** The shader of one product, `splits` workgroups to a tile. With one, it writes the result; else parts, [split, b, m, n]. */
+/**
+ * The shader of one product, `splits` workgroups to a tile. With one, it writes the result; else parts, [split, b, m,
+ * n].
+ */
 const tiled = (p: Product, splits: number, result: Word, finish: (x: string) => string): Source => {
   const word = wordOf(p.from)
   // Elements a thread computes along each side.

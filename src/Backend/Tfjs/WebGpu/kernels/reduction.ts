@@ -1,11 +1,11 @@
 /**
  * Reductions, arg-reductions and running reductions.
  *
- * A thread reduces up to `span` elements. Where there are more to an output element, threads first make *parts*, each of
- * elements as far apart as there are parts, so that neighbouring threads read neighbours; then the parts are reduced in the same
- * way. There are no barriers: passes are dispatches, whose cost is small against reading the elements, and shaders stay simple
- * (software adapters run barriers hundreds of times slower). The order in which floats are added is fixed by the shape, so sums
- * are reproducible; they are added in blocks, which keeps rounding errors small.
+ * A thread reduces up to `span` elements. Where there are more to an output element, threads first make *parts*, each
+ * of elements as far apart as there are parts, so that neighbouring threads read neighbours; then the parts are reduced
+ * in the same way. There are no barriers: passes are dispatches, whose cost is small against reading the elements, and
+ * shaders stay simple (software adapters run barriers hundreds of times slower). The order in which floats are added is
+ * fixed by the shape, so sums are reproducible; they are added in blocks, which keeps rounding errors small.
  */
 import type { EquationOf } from "../../../../Program/Program.ts"
 import type { DType } from "../../../../Tensor/DType.ts"
@@ -151,8 +151,8 @@ const reduction = (operation: string) => (equation: EquationOf<Reduction>): Plan
 }
 
 /**
- * The index of the first best element, the first nan being best of all. Passes hand on the places of the best of each part; those
- * of one pass are compared by what is at them.
+ * The index of the first best element, the first nan being best of all. Passes hand on the places of the best of each
+ * part; those of one pass are compared by what is at them.
  */
 const argReduction = (better: "<" | ">") => (equation: EquationOf<"argmax" | "argmin">): Plan => {
   const { dtype, shape } = equation.inputs[0].aval

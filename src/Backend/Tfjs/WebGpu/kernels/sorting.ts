@@ -1,10 +1,11 @@
 /**
- * Sorting finds the *order* of every line first: for each place of the result, the place in the line that goes there. Then
- * all operands are fetched in that order. Equal keys are ordered by their place, which makes every sort here stable.
+ * Sorting finds the *order* of every line first: for each place of the result, the place in the line that goes there.
+ * Then all operands are fetched in that order. Equal keys are ordered by their place, which makes every sort here
+ * stable.
  *
  * Short lines are ranked: a thread an element counts those that go before it. Longer ones go through a bitonic network
- * (Batcher, 1968): lines are filled up to a power of two with places that go after everything, and each step compares and
- * exchanges pairs; steps and stages are read from memory, so that one shader serves all.
+ * (Batcher, 1968): lines are filled up to a power of two with places that go after everything, and each step compares
+ * and exchanges pairs; steps and stages are read from memory, so that one shader serves all.
  */
 import * as DTypes from "../../../../Tensor/DType.ts"
 import type { Params } from "../../../../Tensor/lax/sorting.ts"

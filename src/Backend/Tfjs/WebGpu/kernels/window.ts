@@ -1,6 +1,6 @@
 /**
- * Sliding windows over all axes. The reductions have a thread a window. The scatter has a thread an element of the operand,
- * which asks every window over it which element it selects: no two threads write one place.
+ * Sliding windows over all axes. The reductions have a thread a window. The scatter has a thread an element of the
+ * operand, which asks every window over it which element it selects: no two threads write one place.
  */
 import type { EquationOf } from "../../../../Program/Program.ts"
 import type { DType } from "../../../../Tensor/DType.ts"
@@ -12,8 +12,8 @@ import { literal, narrow, wordOf } from "../words.ts"
 import { monoidOf } from "./reduction.ts"
 
 /**
- * Statements that define, for window coordinates `o…` and coordinates within the window `t…`, the operand's coordinates `p…` and
- * `inside`, whether they are in it and not in padding or a hole.
+ * Statements that define, for window coordinates `o…` and coordinates within the window `t…`, the operand's coordinates
+ * `p…` and `inside`, whether they are in it and not in padding or a hole.
  */
 export const positions = (shape: Shape.Shape, p: WindowParams): string => {
   const tests = ["true"]
@@ -65,7 +65,9 @@ const undilated = (p: SelectParams): WindowParams => ({
 
 type Select = EquationOf<"select_and_scatter_add" | "select_and_gather_add">
 
-/** WGSL: the place of the selected element of window number `o` in `x1`: the first best, nan being best; -1 for none. */
+/**
+ * WGSL: the place of the selected element of window number `o` in `x1`: the first best, nan being best; -1 for none.
+ */
 const selected = (equation: Select, output: Shape.Shape): string => {
   const { dtype, shape } = equation.inputs[1].aval
   const { params } = equation
