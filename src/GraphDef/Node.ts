@@ -124,7 +124,7 @@ export const Static = <A>(value: A): Static<A> => new StaticImpl({ value }) as u
 /** @internal Is it wrapped by `Static`? */
 export const isStatic = (u: object): boolean => u instanceof StaticImpl
 
-/** @internal What traversals need of a graph node. `type` tells apart classes of one protocol. */
+/** What traversals need of a graph node. `type` tells apart classes of one protocol. */
 export interface GraphSort {
   readonly _tag: "Graph"
   readonly name: string
@@ -137,7 +137,7 @@ export interface GraphSort {
   readonly version: ((node: object) => number) | undefined
 }
 
-/** @internal What traversals need of a tree node. */
+/** What traversals need of a tree node. */
 export interface TreeSort {
   readonly _tag: "Tree"
   readonly name: string
@@ -146,7 +146,7 @@ export interface TreeSort {
   readonly unflatten: (parts: Parts) => object
 }
 
-/** @internal A sort of nodes. */
+/** A sort of nodes. */
 export type Sort = GraphSort | TreeSort
 
 const sortedKeys = (node: object): ReadonlyArray<string> => Object.keys(node).toSorted(Path.compareKeys)

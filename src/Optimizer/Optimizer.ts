@@ -67,7 +67,7 @@ const isOptimizerError = (u: unknown): u is OptimizerError =>
   u instanceof StructureError || u instanceof FilterError || u instanceof ImmutableVariableError || isTensorError(u)
 
 /**
- * @internal The static part of an Optimizer. A transformation is the same only if it is the same object: two
+ * The static part of an Optimizer. A transformation is the same only if it is the same object: two
  * `adam(1e-3)` are traced twice.
  */
 export class Settings implements Equal.Equal {

@@ -62,7 +62,7 @@ export interface Checks {
   readonly errors: Array<unknown>
 }
 
-/** @internal One running trace. */
+/** One running trace. */
 export class Trace {
   readonly scope: TraceScope
   readonly parent: Trace | undefined

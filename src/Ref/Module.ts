@@ -29,7 +29,7 @@ export interface Module extends Pipeable.Pipeable {
   readonly [TypeId]: { readonly name: string }
 }
 
-/** @internal What every Module hides. */
+/** What every Module hides. */
 export interface Hidden {
   /** How often its fields were changed. */
   version: number

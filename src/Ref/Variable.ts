@@ -260,7 +260,7 @@ export const isKind = (u: unknown): u is Kind<string> => Predicate.isTagged(u, "
 /** Is it a Variable? */
 export const isVariable = (u: unknown): u is Any => Predicate.hasProperty(u, TypeId)
 
-/** @internal The mutable insides of a Variable, for the rooms that move whole graphs. */
+/** The mutable insides of a Variable, for the rooms that move whole graphs. */
 export interface VariableCell extends Cell {
   readonly kind: string
   /** Replaced as a whole, so that its identity tells whether it changed. */
