@@ -92,7 +92,14 @@ const heldBy = (value: object): Iterable<unknown> =>
  */
 const visitStatic = (w: Walk, value: object, path: Path): void => {
   w.entries.push({ _tag: "Static", value })
-  if (isStatic(value) || ArrayBuffer.isView(value)) return
+  if (isStatic(value)) return
+  if (ArrayBuffer.isView(value)) {
+    throw new StructureError({
+      operation: "flatten",
+      misfits: [{ path, expected: "a Tensor", found: `a ${nameOf(value)}` }],
+      hint: "make it an array with Tensor.array: numbers that change are no part of a structure"
+    })
+  }
   for (const inner of heldBy(value)) {
     const what = isTensor(inner)
       ? "an array"

@@ -273,6 +273,8 @@ describe("StructureError", () => {
       )
       const map = nnx.jit((x: Tensor) => Effect.succeed(new Map([["double", x.mul(2)]])))
       yield* fails(map(T.ones([2])), "StructureError", "Map that holds an array", "plain object")
+      const raw = nnx.jit((x: Float32Array) => Effect.succeed(T.array(x).mul(2)))
+      yield* fails(raw(Float32Array.of(1, 2)), "StructureError", "a Tensor, found a Float32Array", "Tensor.array")
       class Holder extends nnx.Module("Holder")<{ readonly layers: ReadonlyMap<string, nnx.Linear> }> {}
       const hidden = new Holder({ layers: new Map([["a", yield* nnx.Linear.make(2, 2)]]) })
       yield* dies(nnx.split(hidden), "StructureError", "layers: expected", "Map that holds a Module")
