@@ -66,6 +66,8 @@ const tolerances: Readonly<Record<string, Tolerance>> = {
   fold_in: { rtol: 0, atol: 0 },
   bits: { rtol: 0, atol: 0 },
   normal: { rtol: 0, atol: 0 },
+  uniform: { rtol: 0, atol: 0 },
+  truncated_normal: { rtol: 0, atol: 0 },
   bernoulli: { rtol: 0, atol: 0 },
   randint: { rtol: 0, atol: 0 },
   categorical: { rtol: 0, atol: 0 },
@@ -97,8 +99,7 @@ const check = (c: golden.Case, sampler: Sampler) =>
     const first = (c as { readonly take_first?: number }).take_first
     const { dtype, shape } = golden.aval(c.out)
     if (first === undefined) assert.deepStrictEqual([out.dtype, out.shape], [dtype, shape], c.name)
-    const exact = c.op === "random.uniform" && !c.name.includes("range")
-    const tolerance = exact ? { rtol: 0, atol: 0 } : tolerances[c.op.slice("random.".length)] ??
+    const tolerance = tolerances[c.op.slice("random.".length)] ??
       (dtype === "bfloat16" ? { rtol: 2 ** -8, atol: 0 } : { rtol: 3e-6, atol: 1e-7 })
     assertClose(actual.slice(0, first), golden.numbers(c.out), tolerance, c.name)
   })

@@ -109,6 +109,30 @@ const difference = (high: TensorLike, low: TensorLike, dtype: DType.DType): Tens
 }
 
 /**
+ * x · y + z of float32, rounded once, as a fused multiply-add does: XLA compiles the scaling of a draw to one, and draws
+ * must be JAX's to the bit. The rounding errors of the product (Dekker, with Veltkamp's splitting) and of the sum
+ * (Knuth) are floats themselves, and are added at the end. T. J. Dekker, "A floating-point technique for extending the
+ * available precision" (1971). Where a product overflows, the plain one is taken.
+ */
+const multiplyAdd = (x: Tensor, y: Tensor, z: Tensor): Tensor => {
+  const split = (a: Tensor): readonly [high: Tensor, low: Tensor] => {
+    const c = lax.mul(a, constant(4097, "float32", a.shape))
+    const high = lax.sub(c, lax.sub(c, a))
+    return [high, lax.sub(a, high)]
+  }
+  const [xh, xl] = split(x)
+  const [yh, yl] = split(y)
+  const product = lax.mul(x, y)
+  const cross = lax.add(lax.add(lax.sub(lax.mul(xh, yh), product), lax.mul(xh, yl)), lax.mul(xl, yh))
+  const productError = lax.add(cross, lax.mul(xl, yl))
+  const sum = lax.add(product, z)
+  const second = lax.sub(sum, product)
+  const sumError = lax.add(lax.sub(product, lax.sub(sum, second)), lax.sub(z, second))
+  const fused = lax.add(sum, lax.add(sumError, productError))
+  return lax.selectN(lax.isFinite(fused), sum, fused)
+}
+
+/**
  * Uniformly distributed floats in [minval, maxval): `jax.random.uniform`.
  *
  * Fails with a `ShapeError` when the bounds do not broadcast to `shape`, and a `DTypeError` for a dtype that is not
@@ -124,8 +148,9 @@ export const uniform = (key: Tensor, shape: Shape.Shape = [], options: UniformOp
   const unit = unitInterval(key, sampleShape("random.uniform", shape, low.shape, high.shape), dtype)
   if (minval === 0 && maxval === 1) return unit
   const least = lax.broadcastTo(low, shape)
-  const scaled = lax.mul(unit, lax.broadcastTo(difference(maxval, minval, dtype), shape))
-  return lax.max(least, lax.add(scaled, least))
+  const range = lax.broadcastTo(difference(maxval, minval, dtype), shape)
+  const drawn = dtype === "float32" ? multiplyAdd(unit, range, least) : lax.add(lax.mul(unit, range), least)
+  return lax.max(least, drawn)
 }
 
 /** The largest float below 1, and √2, in each dtype. */
