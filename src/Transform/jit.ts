@@ -103,6 +103,9 @@ export const jit = <Args extends ReadonlyArray<unknown>, A, E, R>(
   return Object.assign((...args: Args) => compiled.apply(args), { traces: () => compiled.traces })
 }
 
+/** For how many backends one trace is kept compiled. */
+const backendsKept = 4
+
 class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
   readonly #f: Traceable<Args, A, E, R>
   readonly #name: string
@@ -153,20 +156,22 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
       const known = this.#find(flat, backend)
       const again = () => this.#run(args, context)
       if (known !== undefined) return this.#execute(known, flat, again)
-      const split = splitLeaves(flat, undefined)
-      return Effect.flatMap(
-        this.#compile(split, backend, Option.isSome(rngs)),
-        (entry) => this.#execute(entry, flat, again)
-      )
+      const elsewhere = this.#find(flat, undefined)
+      const made = elsewhere === undefined
+        ? this.#compile(splitLeaves(flat, undefined), backend, Option.isSome(rngs))
+        : this.#compileAgain(elsewhere, backend)
+      return Effect.flatMap(made, (entry) => this.#execute(entry, flat, again))
     })
   }
 
-  #find(flat: Split, backend: Backend["Service"]): Entry | undefined {
+  /** The entry for these arguments, on a backend or on any. */
+  #find(flat: Split, backend: Backend["Service"] | undefined): Entry | undefined {
     const entries = this.#entries
     for (let i = entries.length - 1; i >= 0; i--) {
       const e = entries[i]
       if (
-        e.backend === backend && (e.graphdef === flat.graphdef || GraphDef.equals(e.graphdef, flat.graphdef)) &&
+        (backend === undefined || e.backend === backend) &&
+        (e.graphdef === flat.graphdef || GraphDef.equals(e.graphdef, flat.graphdef)) &&
         sameLeaves(e, flat) && e.call.discharged.reads.every(sameState) && sameAliases(e.call, flat)
       ) return e
     }
@@ -199,6 +204,18 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
       return idle
         ? Effect.succeed(entryOf(undefined))
         : Effect.map(backend.compile(makeProgram(inputs, program.equations, program.outputs)), entryOf)
+    })
+  }
+
+  /** What was traced for one backend is compiled for another. Of backends that are built again and again the latest few are kept. */
+  #compileAgain({ executable: known, ...entry }: Entry, backend: Backend["Service"]) {
+    const compiled = known === undefined ? Effect.succeed(known) : backend.compile(known.program)
+    return Effect.map(compiled, (executable): Entry => {
+      const moved = { ...entry, backend, executable }
+      const same = this.#entries.filter((e) => e.call === moved.call)
+      if (same.length >= backendsKept) this.#entries.splice(this.#entries.indexOf(same[0]), 1)
+      this.#entries.push(moved)
+      return moved
     })
   }
 

@@ -95,6 +95,18 @@ describe("runtimes", () => {
     assert.include(Exit.isFailure(late) ? String(late.cause) : "", "DeviceLost")
   })
 
+  it.effect("a function that was traced for one backend is only compiled for another", () =>
+    Effect.gen(function*() {
+      const model = yield* nnx.Linear.make(2, 1).pipe(Effect.provide(nnx.Rngs.layer(0)))
+      const predict = nnx.jit((m: nnx.Linear, x: Tensor) => m.apply(x))
+      const answers: Array<unknown> = []
+      for (let i = 0; i < 8; i++) {
+        answers.push(yield* Effect.provide(Effect.flatMap(predict(model, T.ones([1, 2])), T.toNested), Cpu.layer))
+      }
+      assert.strictEqual(predict.traces(), 1)
+      for (const answer of answers) assert.deepStrictEqual(answer, answers[0])
+    }))
+
   it.effect("a service of the application can own a model", () =>
     Effect.gen(function*() {
       class Predictor extends Context.Service<Predictor, {
