@@ -1,22 +1,22 @@
 /**
  * Uniform and normal numbers, from which the other distributions are made.
  *
- * A uniform number in [0, 1) is made of as many random bits as the dtype has in its mantissa: the float 1.b₁b₂…, minus
- * 1. A normal number is √2 · erf⁻¹(u) of a uniform one. XLA computes erf⁻¹ of float32 in float32 arithmetic by Giles'
- *   polynomials
- * ("Approximating the erfinv function", 2010), and normals agree with JAX's to the bit only where a backend does so
- * too: with w = -log1p(-x²), p(w - 2.5) if w < 5 and q(√w - 3) else, times x, where p and q are
+ * A uniform number in [0, 1) is made of as many random bits as the dtype has in its mantissa: the float 1.b₁b₂… less 1.
+ * Between bounds it is u · (maxval - minval) + minval, rounded once, since XLA fuses the multiplication and the addition.
  *
- *   p: 2.81022636e-08 3.43273939e-07 -3.5233877e-06 -4.39150654e-06 0.00021858087 -0.00125372503 -0.00417768164
- *   0.246640727
- *      1.50140941
- *   q: -0.000200214257 0.000100950558 0.00134934322 -0.00367342844 0.00573950773 -0.0076224613 0.00943887047 1.00167406
- *      2.83297682
+ * A normal number is √2 · erf⁻¹(u) of a uniform one. XLA computes erf⁻¹ of float32 in float32 arithmetic by Giles'
+ * polynomials ("Approximating the erfinv function", 2010), and normals agree with JAX's to the bit only where a backend
+ * does so too: with w = -log1p(-x²), p(w - 2.5) if w < 5 and q(√w - 3) else, times x, where p and q are
+ *
+ * ```text
+ * p: 2.81022636e-08 3.43273939e-07 -3.5233877e-06 -4.39150654e-06 0.00021858087 -0.00125372503 -0.00417768164
+ *    0.246640727 1.50140941
+ * q: -0.000200214257 0.000100950558 0.00134934322 -0.00367342844 0.00573950773 -0.0076224613 0.00943887047
+ *    1.00167406 2.83297682
+ * ```
  *
  * (highest power first, by Horner's rule with p · w + c rounded once, as XLA fuses it), and x · ∞ where |x| = 1.
- * Narrower floats are computed in float32 and rounded. XLA's CPU also fuses the last step of `uniform` with bounds, u ·
- * (maxval - minval) + minval; here it is rounded twice, so that it may differ from JAX in the last place, as JAX's
- * backends do from each other.
+ * Narrower floats are computed in float32 and rounded.
  *
  * Source: `jax/_src/random/core.py`.
  */
