@@ -36,6 +36,7 @@ export {
   state,
   StructureError,
   update,
+  updateContext,
   variables
 } from "./GraphDef/index.ts"
 export * as GraphDef from "./GraphDef/index.ts"

@@ -116,7 +116,7 @@ const visitStatic = (w: Walk, value: object, path: Path): void => {
         expected: "a Module, an array or a plain object",
         found: `${nameOf(value)} that holds ${what}`
       }],
-      hint: "make its class a node with registerNode, or wrap it in Static to take it as one constant"
+      hint: "make its class a node with GraphDef.registerNode, or wrap it in GraphDef.Static to take it as one constant"
     })
   }
 }
