@@ -20,9 +20,9 @@ interface InitializerCase {
 
 const golden = cases("layers.json")["initializers"] as unknown as ReadonlyArray<InitializerCase>
 
-// Orthogonal matrices depend on the order of sums, and the standard deviation that truncated normals are scaled by may
-// differ in the last place: XLA compiles its square root and division together. All others agree to the bit.
-const inexact = /(lecun|glorot|he|xavier|kaiming)_normal|variance_scaling.*truncated|orthogonal/
+// Orthogonal matrices depend on the order of sums. Truncated normals that are scaled differ from JAX's in the last place
+// here and there, since XLA compiles draw and scaling into one loop. All others agree to the bit.
+const inexact = /truncated|_normal\(|orthogonal/
 
 describe("initializers", () => {
   it.effect("agree with JAX's", () =>
