@@ -48,9 +48,9 @@ const needed = (outputs: ReadonlyArray<Tensor.Tensor>) => {
   for (let x = stack.pop(); x !== undefined; x = stack.pop()) {
     if (x.source._tag !== "Pending") continue
     const { node } = x.source
-    // A constant of some shape is made again; it may be worth more to the compiler than its elements.
-    const constant = node.inputs.every((input) => input.source._tag === "Literal")
-    if (node.ran && !requested.has(x) && !constant) {
+    // A constant, or one array spread over another shape, is better made again: its elements are worth less than their memory.
+    const cheap = node.primitive === "broadcast_in_dim" || node.inputs.every((input) => input.source._tag === "Literal")
+    if (node.ran && !requested.has(x) && !cheap) {
       again.add(x)
     } else if (!nodes.has(node)) {
       nodes.add(node)
