@@ -48,7 +48,8 @@ const needed = (outputs: ReadonlyArray<Tensor.Tensor>) => {
   for (let x = stack.pop(); x !== undefined; x = stack.pop()) {
     if (x.source._tag !== "Pending") continue
     const { node } = x.source
-    // A constant, or one array spread over another shape, is better made again: its elements are worth less than their memory.
+    // A constant, or one array spread over another shape, is better made again: its elements are worth less than their
+    // memory.
     const cheap = node.primitive === "broadcast_in_dim" || node.inputs.every((input) => input.source._tag === "Literal")
     if (node.ran && !requested.has(x) && !cheap) {
       again.add(x)
@@ -61,9 +62,9 @@ const needed = (outputs: ReadonlyArray<Tensor.Tensor>) => {
 }
 
 /**
- * Computes pending arrays, all in one Program, and keeps their elements in them. Arrays that are computed already are left alone. What
- * they are made of is not kept at first; but what a later run needs once more is kept then, so that a loop that reads something of each
- * of its arrays does not begin at the start every time.
+ * Computes pending arrays, all in one Program, and keeps their elements in them. Arrays that are computed already are
+ * left alone. What they are made of is not kept at first; but what a later run needs once more is kept then, so that a
+ * loop that reads something of each of its arrays does not begin at the start every time.
  *
  * Fails with `ConcretizationError` inside a trace, and with what the Backend fails with.
  *
@@ -109,9 +110,9 @@ const decode = (data: TypedArray, dtype: DType): TypedArray =>
     : data
 
 /**
- * The elements, row-major. float16 and bfloat16 are decoded to a Float32Array; with `raw` they are a Uint16Array of their
- * bits. bool is a Uint8Array of 0 and 1. The array is the Tensor's own memory where that is possible: copy it before you
- * change it.
+ * The elements, row-major. float16 and bfloat16 are decoded to a Float32Array; with `raw` they are a Uint16Array of
+ * their bits. bool is a Uint8Array of 0 and 1. The array is the Tensor's own memory where that is possible: copy it
+ * before you change it.
  *
  * @category reading
  * @since 0.1.0
@@ -174,8 +175,8 @@ export const item = Effect.fnUntraced(function*(
 })
 
 /**
- * @internal Runs a closed Program and gives its outputs as host data: what a transform outside of jit does with callbacks
- * and checks.
+ * @internal Runs a closed Program and gives its outputs as host data: what a transform outside of jit does with
+ * callbacks and checks.
  */
 export const runClosed = Effect.fnUntraced(function*(
   closed: Closed

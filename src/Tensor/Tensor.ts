@@ -1,6 +1,6 @@
 /**
- * The array: pure, immutable and lazy. A Tensor is its abstract value (shape, dtype, weakness) and a *source*, which says
- * how the elements can be had:
+ * The array: pure, immutable and lazy. A Tensor is its abstract value (shape, dtype, weakness) and a *source*, which
+ * says how the elements can be had:
  *
  * - `Literal`: a scalar constant;
  * - `Concrete`: computed elements, in host memory or in a device buffer;
@@ -8,8 +8,8 @@
  * - `Argument`: an input of a trace; only its abstract value is known.
  *
  * `bind` is the only way to make a Pending Tensor, so every operation of the library goes through it. Tensors carry a
- * *serial* that grows with creation. It is what orders equations as the user wrote them, and what tells a trace whether an
- * array was made inside it (an equation of its Program) or before it (a captured input). Nothing else depends on it.
+ * *serial* that grows with creation. It is what orders equations as the user wrote them, and what tells a trace whether
+ * an array was made inside it (an equation of its Program) or before it (a captured input). Nothing else depends on it.
  */
 import * as Pipeable from "effect/Pipeable"
 import * as Predicate from "effect/Predicate"
@@ -148,8 +148,8 @@ export const argument = (aval: ShapedArray.ShapedArray, scope: TraceScope): Tens
 export const traceScope = (transform: string): TraceScope => ({ transform, start: serial, finished: false })
 
 /**
- * Applies a primitive: makes its outputs, with the given abstract values, and computes nothing. Callers have checked the
- * inputs; the functions of `lax/` are those callers.
+ * Applies a primitive: makes its outputs, with the given abstract values, and computes nothing. Callers have checked
+ * the inputs; the functions of `lax/` are those callers.
  *
  * @internal
  */

@@ -207,7 +207,10 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
     })
   }
 
-  /** What was traced for one backend is compiled for another. Of backends that are built again and again the latest few are kept. */
+  /**
+   * What was traced for one backend is compiled for another. Of backends that are built again and again the latest few
+   * are kept.
+   */
   #compileAgain({ executable: known, ...entry }: Entry, backend: Backend["Service"]) {
     const compiled = known === undefined ? Effect.succeed(known) : backend.compile(known.program)
     return Effect.map(compiled, (executable): Entry => {

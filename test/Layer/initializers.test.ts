@@ -20,8 +20,8 @@ interface InitializerCase {
 
 const golden = cases("layers.json")["initializers"] as unknown as ReadonlyArray<InitializerCase>
 
-// Orthogonal matrices depend on the order of sums. Truncated normals that are scaled differ from JAX's in the last place
-// here and there, since XLA compiles draw and scaling into one loop. All others agree to the bit.
+// Orthogonal matrices depend on the order of sums. Truncated normals that are scaled differ from JAX's in the last
+// place here and there, since XLA compiles draw and scaling into one loop. All others agree to the bit.
 const inexact = /truncated|_normal\(|orthogonal/
 
 describe("initializers", () => {

@@ -2,7 +2,8 @@
  * Uniform and normal numbers, from which the other distributions are made.
  *
  * A uniform number in [0, 1) is made of as many random bits as the dtype has in its mantissa: the float 1.b₁b₂… less 1.
- * Between bounds it is u · (maxval - minval) + minval, rounded once, since XLA fuses the multiplication and the addition.
+ * Between bounds it is u · (maxval - minval) + minval, rounded once, since XLA fuses the multiplication and the
+ * addition.
  *
  * A normal number is √2 · erf⁻¹(u) of a uniform one. XLA computes erf⁻¹ of float32 in float32 arithmetic by Giles'
  * polynomials ("Approximating the erfinv function", 2010), and normals agree with JAX's to the bit only where a backend
@@ -109,8 +110,8 @@ const difference = (high: TensorLike, low: TensorLike, dtype: DType.DType): Tens
 }
 
 /**
- * x · y + z of float32, rounded once, as a fused multiply-add does: XLA compiles the scaling of a draw to one, and draws
- * must be JAX's to the bit. The rounding errors of the product (Dekker, with Veltkamp's splitting) and of the sum
+ * x · y + z of float32, rounded once, as a fused multiply-add does: XLA compiles the scaling of a draw to one, and
+ * draws must be JAX's to the bit. The rounding errors of the product (Dekker, with Veltkamp's splitting) and of the sum
  * (Knuth) are floats themselves, and are added at the end. T. J. Dekker, "A floating-point technique for extending the
  * available precision" (1971). Where a product overflows, the plain one is taken.
  */
