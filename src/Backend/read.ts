@@ -6,9 +6,10 @@
  */
 import * as Effect from "effect/Effect"
 import { build, type Closed } from "../Program/build.ts"
+import { attempt } from "../Tensor/attempt.ts"
 import type { DType, TypedArray } from "../Tensor/DType.ts"
 import * as DTypes from "../Tensor/DType.ts"
-import { ConcretizationError, isTensorError, ShapeError, type TensorError } from "../Tensor/errors.ts"
+import { ConcretizationError, ShapeError, type TensorError } from "../Tensor/errors.ts"
 import * as float16 from "../Tensor/float16.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import type { Storage } from "../Tensor/Storage.ts"
@@ -21,16 +22,6 @@ const scalar = (value: number, dtype: DType): TypedArray => {
   data[0] = float16.encode(value, dtype)
   return data
 }
-
-/** Builds a Program, with its failures in the error channel. */
-const program = (outputs: ReadonlyArray<Tensor.Tensor>) =>
-  Effect.suspend(() => {
-    try {
-      return Effect.succeed(build({ outputs, arguments: [] }))
-    } catch (thrown) {
-      return isTensorError(thrown) ? Effect.fail(thrown) : Effect.die(thrown)
-    }
-  })
 
 /** @internal The storage of an array that is computed, or a constant. */
 export const storageOf = (x: Tensor.Tensor): Storage => {
@@ -79,7 +70,7 @@ export const compute = Effect.fnUntraced(function*(
   const backend = yield* Backend
   const { again, nodes } = needed(pending)
   const outputs = [...pending, ...again]
-  const closed = yield* program(outputs)
+  const closed = yield* attempt(() => build({ outputs, arguments: [] }))
   const executable = yield* backend.compile(closed.program)
   const storages = yield* executable.run(closed.captures.map(storageOf))
   for (const node of nodes) node.ran = true

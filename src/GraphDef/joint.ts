@@ -3,8 +3,8 @@
  * others. The splits of one context number their objects together, and so must the merges, in the same order.
  */
 import * as Effect from "effect/Effect"
+import { attemptWith } from "../Tensor/attempt.ts"
 import { TraceError } from "../Tensor/errors.ts"
-import { attempt } from "./attempt.ts"
 import { AliasError, StructureError } from "./errors.ts"
 import { finish, visit, walk } from "./flatten.ts"
 import type { StateLike } from "./gather.ts"
@@ -81,7 +81,7 @@ const during = <C, A, E, R>(
 export const splitContext = <A, E, R>(f: (context: SplitContext) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   during((objects) => ({
     split: bySignature<Split>((self: unknown, ...filters: ReadonlyArray<never>) =>
-      attempt(isFilterError, () => {
+      attemptWith(isFilterError, () => {
         const w = walk(undefined, objects.all)
         visit(w, self, [], false)
         objects.all = w.objects
@@ -99,7 +99,7 @@ export const splitContext = <A, E, R>(f: (context: SplitContext) => Effect.Effec
 export const mergeContext = <A, E, R>(f: (context: MergeContext) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   during((objects): MergeContext => ({
     merge: <M>(self: GraphDef<M>, ...states: ReadonlyArray<StateLike>) =>
-      attempt(isMergeError, () => {
+      attemptWith(isMergeError, () => {
         const made = mergeWith(self, states, objects.all)
         objects.all = made.objects
         return made.value as M

@@ -10,7 +10,7 @@ import type { Filter } from "../State/Filter.ts"
 import { assign, checkCovered, type Group, takeGroup } from "../State/partition.ts"
 import * as State from "../State/State.ts"
 import type { Check, KindsOf, SelectedStates, SplitStates, StateOf } from "../State/types.ts"
-import { attempt } from "./attempt.ts"
+import { attemptWith } from "../Tensor/attempt.ts"
 import { build } from "./build.ts"
 import { AliasError, StructureError } from "./errors.ts"
 import type { Flat } from "./flatten.ts"
@@ -96,7 +96,7 @@ export const bySignature = <F>(body: (...args: ReadonlyArray<never>) => unknown)
  * @since 0.1.0
  */
 export const split = bySignature<Split>((self: unknown, ...filters: ReadonlyArray<Filter>) =>
-  attempt(isFilterError, () => splitFlat(traverse(self), filters))
+  attemptWith(isFilterError, () => splitFlat(traverse(self), filters))
 )
 
 /**
@@ -106,7 +106,7 @@ export const split = bySignature<Split>((self: unknown, ...filters: ReadonlyArra
  * @since 0.1.0
  */
 export const splitWith = bySignature<SplitWith>((...filters: ReadonlyArray<Filter>) => (self: unknown) =>
-  attempt(isFilterError, () => splitFlat(traverse(self), filters))
+  attemptWith(isFilterError, () => splitFlat(traverse(self), filters))
 )
 
 /**
@@ -123,7 +123,7 @@ export const state: <A, const Fs extends ReadonlyArray<Filter>>(
   self: unknown,
   ...filters: ReadonlyArray<Filter>
 ): Effect.Effect<never, FilterError> =>
-  attempt(isFilterError, () => {
+  attemptWith(isFilterError, () => {
     const flat = traverse(self)
     return select(flat, snapshot(flat), filters) as never
   })
@@ -144,7 +144,7 @@ export const variables = (
   self: unknown,
   ...filters: ReadonlyArray<Filter>
 ): Effect.Effect<State.State<Variable>, FilterError> =>
-  attempt(isFilterError, () => {
+  attemptWith(isFilterError, () => {
     const flat = traverse(self)
     const values = flat.leaves.map((leaf) => leaf._tag === "Variable" ? leaf.variable : leaf.tensor)
     const { table } = flat.graphdef.layout
@@ -175,7 +175,8 @@ export const isMergeError = (u: unknown): u is StructureError | AliasError =>
 export const merge = <A>(
   self: GraphDef<A>,
   ...states: ReadonlyArray<StateLike>
-): Effect.Effect<A, StructureError | AliasError> => attempt(isMergeError, () => mergeWith(self, states, []).value as A)
+): Effect.Effect<A, StructureError | AliasError> =>
+  attemptWith(isMergeError, () => mergeWith(self, states, []).value as A)
 
 /**
  * @internal What `merge` makes, and all objects by index: those that earlier merges of one index space made, and its

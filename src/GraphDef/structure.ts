@@ -9,9 +9,9 @@ import { assign, takeGroup } from "../State/partition.ts"
 import type { Path } from "../State/Path.ts"
 import * as State from "../State/State.ts"
 import type { KindsOf, SelectedStates } from "../State/types.ts"
+import { attemptWith } from "../Tensor/attempt.ts"
 import { TraceError } from "../Tensor/errors.ts"
 import { isPlainObject } from "../Tensor/Tree.ts"
-import { attempt } from "./attempt.ts"
 import { StructureError } from "./errors.ts"
 import { type GraphSort, sortOf } from "./Node.ts"
 import { checkNode } from "./owner.ts"
@@ -46,7 +46,7 @@ export const setAttribute = (
   key: string,
   value: unknown
 ): Effect.Effect<void, StructureError | TraceError> =>
-  attempt(isStructural, () => {
+  attemptWith(isStructural, () => {
     const sort = graphSort("setAttribute", node, [])
     checkNode("setAttribute", node)
     sort.set(node, key, value)
@@ -61,7 +61,7 @@ export const setAttribute = (
  * @since 0.1.0
  */
 export const deleteAttribute = (node: object, key: string): Effect.Effect<void, StructureError | TraceError> =>
-  attempt(isStructural, () => {
+  attemptWith(isStructural, () => {
     const sort = graphSort("deleteAttribute", node, [])
     checkNode("deleteAttribute", node)
     if (!sort.flatten(node).keys.includes(key)) {
@@ -190,4 +190,4 @@ export const pop: <A, const Fs extends readonly [Filter, ...ReadonlyArray<Filter
 ) => Effect.Effect<SelectedStates<A, KindsOf<A>, Fs>, PopError> = (
   self: unknown,
   ...filters: ReadonlyArray<Filter>
-): Effect.Effect<never, PopError> => attempt(isPopError, () => popAll(self, filters) as never)
+): Effect.Effect<never, PopError> => attemptWith(isPopError, () => popAll(self, filters) as never)

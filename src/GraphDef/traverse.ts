@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import { currentUnsafe } from "../Program/Trace.ts"
 import { isVariable } from "../Ref/Variable.ts"
 import type { Path } from "../State/Path.ts"
-import { attempt } from "./attempt.ts"
+import { attemptWith } from "../Tensor/attempt.ts"
 import { build } from "./build.ts"
 import { AliasError } from "./errors.ts"
 import { sortOf } from "./Node.ts"
@@ -92,7 +92,7 @@ export const recursiveMap = (
   self: unknown,
   f: (path: Path, part: unknown) => unknown
 ): Effect.Effect<unknown, AliasError> =>
-  attempt((u): u is AliasError => u instanceof AliasError, () => {
+  attemptWith((u): u is AliasError => u instanceof AliasError, () => {
     const done = new Map<unknown, unknown>()
     const open = new Map<unknown, Path>()
     const go = (value: unknown, path: Path): unknown => {

@@ -6,8 +6,8 @@ import type * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import { currentUnsafe } from "../Program/Trace.ts"
 import { type Any as Variable, cellOf, ImmutableVariableError, writeAll } from "../Ref/Variable.ts"
+import { attemptWith } from "../Tensor/attempt.ts"
 import { TraceError } from "../Tensor/errors.ts"
-import { attempt } from "./attempt.ts"
 import { build } from "./build.ts"
 import { AliasError, StructureError } from "./errors.ts"
 import type { Flat } from "./flatten.ts"
@@ -54,7 +54,7 @@ const isUpdateError = (u: unknown): u is UpdateError =>
  * @since 0.1.0
  */
 export const update = (self: unknown, ...states: ReadonlyArray<StateLike>): Effect.Effect<void, UpdateError> =>
-  attempt(isUpdateError, () => {
+  attemptWith(isUpdateError, () => {
     const flat = traverse(self)
     const gathered = gather("update", flat.graphdef, states)
     const plan = planned(flat, gathered)

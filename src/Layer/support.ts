@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import { Rngs, type RngStreamError } from "../Ref/Rngs.ts"
 import { type Metadata, Param, type Variable } from "../Ref/Variable.ts"
+import { throwingWith } from "../Tensor/attempt.ts"
 import * as DType from "../Tensor/DType.ts"
 import { DTypeError, isTensorError, ShapeError, type TensorError } from "../Tensor/errors.ts"
 import * as lax from "../Tensor/lax/index.ts"
@@ -23,8 +24,7 @@ export type ParamIf<Use extends boolean> = Use extends true ? ParamOf : undefine
 export type MakeError = RngStreamError | TensorError
 
 /** Puts errors that array operations throw inside an Effect into its error channel. */
-export const typed = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | TensorError, R> =>
-  Effect.catchDefect(self, (defect) => isTensorError(defect) ? Effect.fail(defect) : Effect.die(defect))
+export const typed = throwingWith(isTensorError)
 
 /** How a parameter begins. */
 export interface Beginning {

@@ -223,12 +223,16 @@ export const CurrentTrace = Context.Reference<Trace | undefined>("linum/CurrentT
 /** @internal The trace of the current fiber, for code that is called inside an Effect but is not one. */
 export const currentUnsafe = (): Trace | undefined => Fiber.getCurrent()?.getRef(CurrentTrace)
 
+/** @internal Reads a cell where no trace runs. */
+export const readOutside = (cell: Cell): unknown => {
+  if (cell.owner !== undefined && cell.owner.scope.finished) throw leaked(cell)
+  return cell.raw
+}
+
 /** @internal Reads a cell where the current fiber is: in a trace or outside. */
 export const readCell = (cell: Cell): unknown => {
   const trace = currentUnsafe()
-  if (trace !== undefined) return trace.read(cell)
-  if (cell.owner !== undefined && cell.owner.scope.finished) throw leaked(cell)
-  return cell.raw
+  return trace === undefined ? readOutside(cell) : trace.read(cell)
 }
 
 /**

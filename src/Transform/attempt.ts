@@ -1,11 +1,11 @@
 /**
  * The errors that transforms add to those of the function they transform, and how what is thrown becomes one of them.
  */
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import type { BackendError } from "../Backend/Backend.ts"
-import { attempt as attemptWith } from "../GraphDef/attempt.ts"
 import { AliasError, StructureError } from "../GraphDef/errors.ts"
 import { ImmutableVariableError } from "../Ref/Variable.ts"
+import { attemptWith, throwingWith } from "../Tensor/attempt.ts"
 import { isTensorError, type TensorError } from "../Tensor/errors.ts"
 
 /** What tracing and transforming may fail with. */
@@ -22,5 +22,4 @@ export const isTracingError = (u: unknown): u is TracingError =>
 export const attempt = <A>(f: () => A): Effect.Effect<A, TracingError> => attemptWith(isTracingError, f)
 
 /** An Effect whose code may throw errors of the library anywhere: they are failures, not defects. */
-export const throwing = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | TracingError, R> =>
-  Effect.catchDefect(effect, (defect) => isTracingError(defect) ? Effect.fail(defect) : Effect.die(defect))
+export const throwing = throwingWith(isTracingError)

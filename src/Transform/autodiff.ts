@@ -149,8 +149,7 @@ const differentiate = <Args extends ReadonlyArray<unknown>, A, E, R>(
   transform: string,
   f: Traceable<Args, A, E, R>,
   args: Args,
-  argnums: number | ReadonlyArray<number>,
-  wrt: Filter.Filter,
+  { argnums = 0, wrt = Param }: GradOptions<number | ReadonlyArray<number>, Filter.Filter>,
   hasAux: boolean
 ) =>
   throwing(Effect.gen(function*() {
@@ -212,7 +211,7 @@ export const grad = <
 ): Grad<Args, E, R, N, F> =>
 (...args) =>
   Effect.map(
-    differentiate<Args, Tensor, E, R>("grad", f, args, options.argnums ?? 0, options.wrt ?? Param, false),
+    differentiate<Args, Tensor, E, R>("grad", f, args, options, false),
     (d) => d.gradient as Gradients<Args, N, F>
   )
 
@@ -234,7 +233,7 @@ export const valueAndGrad = <
 ) =>
 (...args: Args): Effect.Effect<readonly [Tensor, Gradients<Args, N, F>], E | TransformError, R> =>
   Effect.map(
-    differentiate<Args, Tensor, E, R>("valueAndGrad", f, args, options.argnums ?? 0, options.wrt ?? Param, false),
+    differentiate<Args, Tensor, E, R>("valueAndGrad", f, args, options, false),
     (d) => [d.value, d.gradient as Gradients<Args, N, F>]
   )
 
@@ -262,8 +261,7 @@ export const gradWithAux = <
       "grad",
       f,
       args,
-      options.argnums ?? 0,
-      options.wrt ?? Param,
+      options,
       true
     ),
     (d) => [d.gradient as Gradients<Args, N, F>, d.value[1]]
@@ -292,8 +290,7 @@ export const valueAndGradWithAux = <
       "valueAndGrad",
       f,
       args,
-      options.argnums ?? 0,
-      options.wrt ?? Param,
+      options,
       true
     ),
     (d) => [d.value, d.gradient as Gradients<Args, N, F>]

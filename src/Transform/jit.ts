@@ -16,7 +16,7 @@ import { type Flattener, flattener, type Split } from "../GraphDef/updateContext
 import * as control from "../Program/control.ts"
 import { hasEffects, make as makeProgram, type Var } from "../Program/Program.ts"
 import { simplify } from "../Program/simplify.ts"
-import { type Cell, CurrentTrace, readCell, type Slot, type Trace } from "../Program/Trace.ts"
+import { type Cell, CurrentTrace, type Slot, type Trace } from "../Program/Trace.ts"
 import { Rngs, type RngStreams } from "../Ref/Rngs.ts"
 import { cellOf } from "../Ref/Variable.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
@@ -31,6 +31,7 @@ import {
   emitter,
   forget,
   land,
+  leafValue,
   operands,
   rebuildPure,
   resultCount,
@@ -291,13 +292,6 @@ const codePosition = (c: Call): number | undefined => {
 const sameAval = (a: Tensor.Tensor, b: Tensor.Tensor): boolean =>
   a.aval === b.aval || ShapedArray.equals(a.aval, b.aval)
 
-/** The value of a leaf now. */
-const valueOf = (leaf: Split["leaves"][number]): unknown => {
-  if (leaf._tag === "Array") return leaf.tensor
-  const cell = cellOf(leaf.variable)
-  return cell.owner === undefined ? cell.raw : readCell(cell)
-}
-
 /** Do the leaves have the shapes, dtypes and value structures of those that were traced? */
 const sameLeaves = (entry: Entry, flat: Split): boolean => {
   const { avals } = entry
@@ -309,7 +303,7 @@ const sameLeaves = (entry: Entry, flat: Split): boolean => {
       traced.leaves.every((l, i) => Tree.sameStructure(l.structure, now.leaves[i].structure))
   }
   for (let i = 0; i < leaves.length; i++) {
-    const value = valueOf(leaves[i])
+    const value = leafValue(leaves[i], undefined)
     if (!Tensor.isTensor(value) || (value.aval !== avals[i] && !ShapedArray.equals(value.aval, avals[i]))) return false
   }
   return true
@@ -338,7 +332,7 @@ const sameAliases = (c: Call, now: Split): boolean => {
 const gather = (entry: Entry, flat: Split): ReadonlyArray<Tensor.Tensor> => {
   const { captures, reads } = entry.call.discharged
   if (captures.length === 0 && reads.length === 0 && entry.avals !== undefined) {
-    return entry.used.map((i) => valueOf(flat.leaves[i]) as Tensor.Tensor)
+    return entry.used.map((i) => leafValue(flat.leaves[i], undefined) as Tensor.Tensor)
   }
   const all = [
     ...captures,

@@ -19,7 +19,7 @@ import { isNode } from "../GraphDef/Node.ts"
 import * as UpdateContext from "../GraphDef/updateContext.ts"
 import { build } from "../Program/build.ts"
 import { type Equation, isEffectful } from "../Program/Program.ts"
-import { type Cell, type Discharged, readCell, runTraced, Trace } from "../Program/Trace.ts"
+import { type Cell, type Discharged, readCell, readOutside, runTraced, Trace } from "../Program/Trace.ts"
 import { hiddenOf, isModule } from "../Ref/Module.ts"
 import { type Any as Variable, cellOf, isAccessor, isVariable, writeAll } from "../Ref/Variable.ts"
 import { type TensorError, TraceError } from "../Tensor/errors.ts"
@@ -79,13 +79,20 @@ export interface PureResult {
 
 const bare: Tree.Structure = { _tag: "Leaf" }
 
+/** The value of a leaf at the current level: a Variable's through the running trace, if any. */
+export const leafValue = (leaf: UpdateContext.Leaf, parent: Trace | undefined): unknown => {
+  if (leaf._tag === "Array") return leaf.tensor
+  const cell = cellOf(leaf.variable)
+  return parent === undefined ? readOutside(cell) : parent.read(cell)
+}
+
 /** Reads the arrays of a traversal's leaves at the current level: Variables through the running trace, if any. */
 export const splitLeaves = (split: UpdateContext.Split, parent: Trace | undefined): SplitArguments => {
   const leaves: Array<LeafArrays> = []
   const all: Array<Tensor> = []
   let simple = true
   for (const leaf of split.leaves) {
-    const value = leaf._tag === "Array" ? leaf.tensor : valueOf(leaf.variable, parent)
+    const value = leafValue(leaf, parent)
     if (isTensor(value)) {
       leaves.push({ leaf, structure: bare, arrays: [value] })
       all.push(value)
@@ -97,11 +104,6 @@ export const splitLeaves = (split: UpdateContext.Split, parent: Trace | undefine
     }
   }
   return { split, leaves, arrays: all, simple }
-}
-
-const valueOf = (variable: Variable, parent: Trace | undefined): unknown => {
-  const cell = cellOf(variable)
-  return parent === undefined ? readCell(cell) : parent.read(cell)
 }
 
 /** Takes arguments apart. Outside of traces their arrays are handed out to what is made of them. */

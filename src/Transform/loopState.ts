@@ -6,7 +6,7 @@ import * as GraphDef from "../GraphDef/GraphDef.ts"
 import { outerSplit } from "../GraphDef/updateContext.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import * as Tree from "../Tensor/Tree.ts"
-import type { Call, LeafArrays } from "./lift.ts"
+import { type Call, type LeafArrays, resultCount } from "./lift.ts"
 
 /** One output of a traced body that replaces an input in the next step. */
 export interface Handed {
@@ -101,7 +101,7 @@ export const handedVariables = (
 export const handedState = (transform: string, c: Call): ReadonlyArray<Handed> => {
   const { state } = inputOffsets(c)
   const misfits: Array<Misfit> = []
-  let output = c.results.reduce((n, r) => r.unchanged ? n : n + r.arrays.length, 0)
+  let output = resultCount(c)
   const handed = c.discharged.writes.flatMap(({ leaves, slot, structure }): ReadonlyArray<Handed> => {
     const first = output
     output += leaves
