@@ -1,0 +1,76 @@
+/**
+ * What writing a kernel needs and gives. Every kernel is one WebAssembly function `(frame, begin, end)`: it does the
+ * *units* `begin` to `end` (rows, tiles, …) of its work; units are independent, so threads share them out, and the main
+ * function calls them in chunks, so that V8 replaces baseline code between two calls.
+ *
+ * The *frame* is a table of addresses in memory, one for each slot and 4 bytes wide: the arena, the constants, the
+ * thread's scratch memory, inputs, outputs, and what loops slice. A buffer's place is a slot and a constant number of bytes.
+ */
+import type { Callable, Code, Local, Module } from "./assembler/index.ts"
+import type { Buffer } from "./ir.ts"
+
+/** Where a buffer is: `frame[slot] + offset` bytes. Addresses are multiples of 16. */
+export interface Place {
+  readonly slot: number
+  readonly offset: number
+}
+
+/** Slots that every frame has. */
+export const slots = { arena: 0, constants: 1, scratch: 2, first: 3 } as const
+
+/** What the engine offers beyond 128-bit SIMD. */
+export interface Features {
+  /** Fused multiply-add and friends. */
+  readonly relaxed: boolean
+  /** Does the engine join pairs of vectors into wider ones? Then larger tiles are better. */
+  readonly wide: boolean
+}
+
+/** Constants in memory, shared by all kernels of a module. A splat load of one is faster than a constant in the code. */
+export class Constants {
+  readonly #words: Array<number> = []
+  readonly #offsets = new Map<number, number>()
+
+  /** The offset, from the slot `constants`, of a 32-bit word. */
+  word(bits: number): number {
+    const key = bits | 0
+    const known = this.#offsets.get(key)
+    if (known !== undefined) return known
+    const offset = this.#words.length * 4
+    this.#words.push(key)
+    this.#offsets.set(key, offset)
+    return offset
+  }
+
+  /** The offset of a float32. */
+  float(value: number): number {
+    return this.word(new Int32Array(Float32Array.of(value).buffer)[0])
+  }
+
+  /** All words, to be put into memory. */
+  data(): Int32Array<ArrayBuffer> {
+    return Int32Array.from(this.#words)
+  }
+}
+
+/** The surroundings of a kernel that is being written. */
+export interface Emission {
+  readonly module: Module
+  readonly features: Features
+  readonly constants: Constants
+  readonly place: (buffer: Buffer) => Place
+  /** Asks for scratch memory, a thread's own; all kernels of a module share it, as big as the most that was asked. */
+  readonly scratch: (bytes: number) => void
+}
+
+/** A written kernel. */
+export interface Emitted {
+  /** `(frame, begin, end)`. */
+  readonly run: Callable
+  readonly units: number
+  /** An estimate of all its work, in nanoseconds on one thread: decides about threads and chunks. */
+  readonly nanoseconds: number
+}
+
+/** Pushes the address of a buffer's first element: the slot's address in a local, the offset is for the access. */
+export const loadSlot = (c: Code, frame: Local, slot: number): Code => c.get(frame).load("i32.load", slot * 4)
