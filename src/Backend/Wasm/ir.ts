@@ -15,9 +15,11 @@
  *
  * An elementwise kernel has one stage and no inner dimension.
  */
+import type { HostArray } from "../../Program/control.ts"
 import type { Equation } from "../../Program/Program.ts"
 import type { DType } from "../../Tensor/DType.ts"
 import type { Shape } from "../../Tensor/Shape.ts"
+import type { ShapedArray } from "../../Tensor/ShapedArray.ts"
 
 /** Elements in row-major order. Two buffers are the same only if they are the same object. */
 export interface Buffer {
@@ -184,3 +186,67 @@ export type Operand = Buffer | { readonly value: number; readonly dtype: DType }
 
 /** One kernel. */
 export type Kernel = Loop | Group | Dot | Convolution | Irregular
+
+/** A value that a loop carries: `current` is what the body reads, `next` what it writes; never one buffer. */
+export interface Carry {
+  readonly init: Buffer
+  readonly current: Buffer
+  readonly next: Buffer
+  /** Where it is after the loop. */
+  readonly result: Buffer
+}
+
+/** A slice along axis 0 of a whole array, as a buffer of its own: its address moves with the iteration. */
+export interface Slice {
+  readonly whole: Buffer
+  readonly slice: Buffer
+}
+
+/** One step of a Program. What a body reads of the outside, it reads from the outer buffers themselves. */
+export type Step =
+  | { readonly _tag: "Run"; readonly kernel: Kernel }
+  | {
+    readonly _tag: "Scan"
+    readonly length: number
+    readonly reverse: boolean
+    readonly carries: ReadonlyArray<Carry>
+    readonly xs: ReadonlyArray<Slice>
+    readonly ys: ReadonlyArray<Slice>
+    readonly body: ReadonlyArray<Step>
+  }
+  | {
+    readonly _tag: "While"
+    readonly carries: ReadonlyArray<Carry>
+    readonly condition: ReadonlyArray<Step>
+    /** One bool, written by `condition`, which reads the carries' `current`. */
+    readonly holds: Buffer
+    readonly body: ReadonlyArray<Step>
+  }
+  | {
+    readonly _tag: "Cond"
+    /** One int32; out of range means the nearest branch. */
+    readonly index: Buffer
+    /** Every branch writes the same output buffers. */
+    readonly branches: ReadonlyArray<ReadonlyArray<Step>>
+    readonly outputs: ReadonlyArray<Buffer>
+  }
+  | {
+    readonly _tag: "Callback"
+    readonly inputs: ReadonlyArray<Operand>
+    readonly callback: (values: ReadonlyArray<HostArray>) => void
+    readonly avals: ReadonlyArray<ShapedArray>
+  }
+
+/**
+ * A Program in the compiler's language. `inputs[i]` is undefined when nobody reads it. An output is a buffer of its own,
+ * which no other output is, or hands an input through, or is a number.
+ */
+export interface Compiled {
+  readonly inputs: ReadonlyArray<Buffer | undefined>
+  readonly steps: ReadonlyArray<Step>
+  readonly outputs: ReadonlyArray<
+    | { readonly _tag: "Buffer"; readonly buffer: Buffer }
+    | { readonly _tag: "Input"; readonly index: number }
+    | { readonly _tag: "Constant"; readonly value: number }
+  >
+}
