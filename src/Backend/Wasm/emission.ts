@@ -18,6 +18,27 @@ export interface Place {
 /** Slots that every frame has. */
 export const slots = { arena: 0, constants: 1, scratch: 2, first: 3 } as const
 
+/**
+ * Where all buffers of a compiled Program are, as `plan.ts` decides and the runtime obeys.
+ *
+ * - An input that is read has a slot of its own, at offset 0: the runtime puts it into memory, or it is resident.
+ * - A `slice` of a Scan has a slot of its own, at offset 0, which the main function moves.
+ * - `current` and `next` of a carry have slots of their own, at offset 0. `homes` says where the memory is that they
+ *   have when the loop starts; the main function exchanges the two addresses after every iteration. It copies `init` to
+ *   the home of `current` if it is not there already, and after the loop `current` to `result` if that is not the same
+ *   memory. `result` may instead have a slot of its own without a home: then it gets `current`'s address.
+ * - An output that takes the place of a donated input may have that input's place. If it has another, the runtime
+ *   copies it there at the end.
+ * - All else is in the slot `arena`.
+ */
+export interface Plan {
+  readonly places: ReadonlyMap<Buffer, Place>
+  /** Of carries' `current` and `next` (and outer ones' inside other loops): places that are not moved by their loop. */
+  readonly homes: ReadonlyMap<Buffer, Place>
+  readonly arenaBytes: number
+  readonly slotCount: number
+}
+
 /** What the engine offers beyond 128-bit SIMD. */
 export interface Features {
   /** Fused multiply-add and friends. */
