@@ -105,12 +105,26 @@ export interface Stats {
   readonly kernels: number
 }
 
+/** The output with the first number takes the place of the input with the second. */
+export type Alias = readonly [output: number, input: number]
+
+/** Options of `compile`. */
+export interface CompileOptions {
+  /**
+   * Which outputs replace which inputs, of the same abstract value each: new state and the state before. A backend may
+   * keep both in one buffer; it says so in `Executable.aliases`.
+   */
+  readonly aliases?: ReadonlyArray<Alias>
+}
+
 /** A compiled Program. */
 export interface Executable {
   readonly program: Program
+  /** The aliases that runs make use of: such an output may be the very storage of its input, if that was donated. */
+  readonly aliases?: ReadonlyArray<Alias>
   /**
    * Runs it. `donated[i]` says that input i may be overwritten or freed: nobody else reads it again.
-   * Synchronous wherever the Program needs no value on the host while it runs.
+   * Synchronous wherever the Program needs no value on the host while it runs, and is not long.
    */
   readonly run: (
     inputs: ReadonlyArray<Storage>,
@@ -130,7 +144,12 @@ export class Backend extends Context.Service<Backend, {
   /** Element types that it computes with. */
   readonly dtypes: ReadonlySet<DType>
   /** Compiles; equal Programs share one Executable. */
-  readonly compile: (program: Program) => Effect.Effect<Executable, UnsupportedOperation>
+  readonly compile: (program: Program, options?: CompileOptions) => Effect.Effect<Executable, UnsupportedOperation>
+  /**
+   * While a run goes on in the background, the Effect that waits for its end; otherwise undefined. Who gathers several
+   * arrays of state waits first, so as not to see half of a step.
+   */
+  readonly running?: () => Effect.Effect<void> | undefined
   /** Copies a device buffer of this backend to host memory. */
   readonly download: (storage: DeviceStorage, aval: ShapedArray) => Effect.Effect<TypedArray, BackendError>
   /** Frees a device buffer of this backend now. Host storage and buffers freed before are ignored. */

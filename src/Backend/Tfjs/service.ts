@@ -4,40 +4,18 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import type { Atom, Program } from "../../Program/Program.ts"
-import { subPrograms } from "../../Program/Program.ts"
+import type { Program } from "../../Program/Program.ts"
 import { simplify } from "../../Program/simplify.ts"
-import type { ShapedArray } from "../../Tensor/ShapedArray.ts"
 import type { Storage } from "../../Tensor/Storage.ts"
 import { Backend, type BackendError, DeviceLost, type Executable, UnsupportedOperation } from "../Backend.ts"
-import { ProgramCache } from "./cache.ts"
+import { ProgramCache } from "../cache.ts"
+import { checkDTypes } from "../checkDTypes.ts"
 import type { Data, Device } from "./Device.ts"
 import { type Counter, Executor } from "./Executor.ts"
 import { schedule } from "./schedule.ts"
 
 /** Executables kept; the one not used for the longest time goes first. */
 const capacity = 256
-
-/** Fails when a Program has an array of a dtype that the device does not know. */
-const checkDTypes = <D extends Data>(device: Device<D>, program: Program): void => {
-  const check = (aval: ShapedArray, operation: string): void => {
-    if (device.dtypes.has(aval.dtype)) return
-    throw new UnsupportedOperation({
-      backend: device.name,
-      operation,
-      dtype: aval.dtype,
-      hint: `it computes with ${[...device.dtypes].join(", ")}; convert with astype`
-    })
-  }
-  const atoms = (xs: ReadonlyArray<Atom>, operation: string): void => xs.forEach((x) => check(x.aval, operation))
-  atoms(program.inputs, "input")
-  for (const equation of program.equations) {
-    atoms(equation.inputs, equation.primitive)
-    atoms(equation.outputs, equation.primitive)
-    for (const sub of subPrograms(equation)) checkDTypes(device, sub)
-  }
-  atoms(program.outputs, "output")
-}
 
 /** The service of one device, which it closes with the Scope. */
 export const make = <D extends Data>(device: Device<D>): Effect.Effect<Backend["Service"], never, Scope.Scope> =>

@@ -26,7 +26,7 @@ export const slots = { arena: 0, constants: 1, scratch: 2, first: 3 } as const
  * - `current` and `next` of a carry have slots of their own, at offset 0. `homes` says where the memory is that they
  *   have when the loop starts; the main function exchanges the two addresses after every iteration. It copies `init` to
  *   the home of `current` if it is not there already, and after the loop `current` to `result` if that is not the same
- *   memory. `result` may instead have a slot of its own without a home: then it gets `current`'s address.
+ *   memory.
  * - An output that takes the place of a donated input may have that input's place. If it has another, the runtime
  *   copies it there at the end.
  * - All else is in the slot `arena`.
@@ -51,6 +51,7 @@ export interface Features {
 export class Constants {
   readonly #words: Array<number> = []
   readonly #offsets = new Map<number, number>()
+  readonly #sequences = new Map<string, number>()
 
   /** The offset, from the slot `constants`, of a 32-bit word. */
   word(bits: number): number {
@@ -66,6 +67,17 @@ export class Constants {
   /** The offset of a float32. */
   float(value: number): number {
     return this.word(new Int32Array(Float32Array.of(value).buffer)[0])
+  }
+
+  /** The offset of several words, one after the other. */
+  words(bits: ReadonlyArray<number>): number {
+    const key = bits.join()
+    const known = this.#sequences.get(key)
+    if (known !== undefined) return known
+    const offset = this.#words.length * 4
+    for (const word of bits) this.#words.push(word | 0)
+    this.#sequences.set(key, offset)
+    return offset
   }
 
   /** All words, to be put into memory. */

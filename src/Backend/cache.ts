@@ -2,8 +2,8 @@
  * A bounded map from Programs: equal Programs (`Program/equality.ts`) have one entry, and the entry not used for the
  * longest time is dropped. A Program object that was seen before is found by its identity.
  */
-import { equals, hash } from "../../Program/equality.ts"
-import type { Program } from "../../Program/Program.ts"
+import { equals, hash } from "../Program/equality.ts"
+import type { Program } from "../Program/Program.ts"
 
 interface Entry<A> {
   readonly hash: number

@@ -1,0 +1,378 @@
+/**
+ * Runs modules: puts inputs into memory, writes every thread's frame, enters the main function, takes outputs out. One
+ * run at a time has the arena. What a run needs is allocated before it begins, so that a run which does not fit changes
+ * nothing.
+ *
+ * Inputs that an output replaces (*aliases*) are resident arrays: one that may be overwritten is, and stays the same
+ * storage; of others the run makes a copy first. All other inputs are only read: resident ones where they are, host
+ * storage from a copy beside the arena. All other outputs leave as host storage.
+ */
+import type { DType, TypedArray } from "../../../Tensor/DType.ts"
+import * as DTypes from "../../../Tensor/DType.ts"
+import * as float16 from "../../../Tensor/float16.ts"
+import * as Shape from "../../../Tensor/Shape.ts"
+import type { ShapedArray } from "../../../Tensor/ShapedArray.ts"
+import type { DeviceStorage, Storage } from "../../../Tensor/Storage.ts"
+import * as Storages from "../../../Tensor/Storage.ts"
+import type { Alias } from "../../Backend.ts"
+import { type Place, type Plan, slots } from "../emission.ts"
+import type { Compiled, Operand } from "../ir.ts"
+import { rounded } from "./Allocator.ts"
+import type { Assembled } from "./assemble.ts"
+import { type Crew, noCrew } from "./crew.ts"
+import { AllocationFailed, type Heap } from "./Heap.ts"
+import type { Resident, Residents } from "./Residents.ts"
+
+const outputFrom = (output: Compiled["outputs"][number], plan: Plan): Output["from"] => {
+  if (output._tag !== "Buffer") return output
+  const place = plan.places.get(output.buffer)
+  if (place === undefined) throw new Error(`the plan has no place for ${output.buffer.name}`)
+  return { _tag: "Place", place }
+}
+
+/** A storage of another backend was given. */
+export class ForeignStorage extends Error {}
+
+/** How an input comes into memory. */
+interface Input {
+  readonly dtype: DType
+  readonly size: number
+  readonly bytes: number
+  /** Undefined when nothing reads it. */
+  readonly slot: number | undefined
+  /** The output that replaces it. */
+  readonly output: number | undefined
+}
+
+/** How an output leaves memory. */
+interface Output {
+  readonly dtype: DType
+  readonly size: number
+  readonly bytes: number
+  readonly from:
+    | { readonly _tag: "Place"; readonly place: Place }
+    | { readonly _tag: "Input"; readonly index: number }
+    | { readonly _tag: "Constant"; readonly value: number }
+  /** The input that it replaces. */
+  readonly input: number | undefined
+}
+
+type Main = (frame: number, thread: number, threads: number, maySleep: number) => void
+
+/** A module that is ready to run. */
+export interface Loaded {
+  readonly assembled: Assembled
+  readonly plan: Plan
+  readonly inputs: ReadonlyArray<Input>
+  readonly outputs: ReadonlyArray<Output>
+  readonly main: Main
+  /** For the workers: they know modules by number. */
+  readonly number: number
+  readonly module: WebAssembly.Module
+  /** The address of its constants. */
+  readonly constants: number
+  /** How long the last run took, or the estimate, in milliseconds. */
+  milliseconds: number
+}
+
+/** What is to be done after the main function. */
+interface Prepared {
+  readonly program: Loaded
+  readonly inputs: ReadonlyArray<Storage>
+  /** For every input that an output replaces, the storage that the output is then in. */
+  readonly replaced: ReadonlyArray<DeviceStorage | undefined>
+}
+
+/** What loading a module takes beside it. */
+export interface Loading {
+  readonly compiled: Compiled
+  readonly plan: Plan
+  readonly assembled: Assembled
+  readonly inputs: ReadonlyArray<ShapedArray>
+  readonly outputs: ReadonlyArray<ShapedArray>
+  readonly aliases: ReadonlyArray<Alias>
+}
+
+const layoutOf = ({ dtype, shape }: ShapedArray) => {
+  const size = Shape.size(shape)
+  return { dtype, size, bytes: size * DTypes.byteSize(dtype) }
+}
+
+/** Runs modules in one memory. */
+export class Engine {
+  readonly heap: Heap
+  readonly residents: Residents
+  readonly #crew: Crew
+  readonly #collected: FinalizationRegistry<{ readonly number: number; readonly constants: number }>
+  #frames = { address: 0, stride: 0 }
+  #scratch = { address: 0, stride: 0 }
+  #runs = 0
+  #loaded = 0
+  /** What a callback threw in the run that goes on. */
+  #thrown: { readonly error: unknown } | undefined
+
+  constructor(heap: Heap, residents: Residents, crew: Crew = noCrew) {
+    this.heap = heap
+    this.residents = residents
+    this.#crew = crew
+    this.#collected = new FinalizationRegistry(({ constants, number }) => {
+      this.heap.free(constants)
+      this.#crew.forget(number)
+    })
+  }
+
+  /** Makes a module ready. Throws `AllocationFailed`. */
+  load({ aliases, assembled, compiled, inputs, outputs, plan }: Loading): Loaded {
+    const module = new WebAssembly.Module(assembled.module.bytes())
+    const data = assembled.constants
+    const constants = this.heap.allocate(data.byteLength)
+    this.heap.write(constants, "int32", data)
+    const number = ++this.#loaded
+    const replacedBy = new Map(aliases.map(([output, input]) => [input, output]))
+    const replaces = new Map(aliases)
+    const instance = new WebAssembly.Instance(module, {
+      env: {
+        memory: this.heap.memory,
+        callback: (n: number, frame: number) => this.#callback(assembled, plan, n, frame)
+      }
+    })
+    const loaded: Loaded = {
+      assembled,
+      plan,
+      inputs: inputs.map((aval, i) => {
+        const buffer = compiled.inputs[i]
+        const place = buffer === undefined ? undefined : plan.places.get(buffer)
+        return { ...layoutOf(aval), slot: place?.slot, output: replacedBy.get(i) }
+      }),
+      outputs: outputs.map((aval, i) => ({
+        ...layoutOf(aval),
+        from: outputFrom(compiled.outputs[i], plan),
+        input: replaces.get(i)
+      })),
+      main: instance.exports.main as Main,
+      number,
+      module,
+      constants,
+      milliseconds: assembled.nanoseconds / 1e6
+    }
+    this.#collected.register(loaded, { number, constants })
+    return loaded
+  }
+
+  /**
+   * Runs it now. `donated[i]`: nobody else reads the storage of input i any more. Throws `AllocationFailed`,
+   * `ForeignStorage`, and what a callback threw.
+   */
+  run(program: Loaded, inputs: ReadonlyArray<Storage>, donated: ReadonlyArray<boolean>): ReadonlyArray<Storage> {
+    const prepared = this.#prepare(program, inputs, donated)
+    this.#thrown = undefined
+    this.#crew.run(program, this.#frames)
+    return this.#conclude(prepared)
+  }
+
+  /** Runs it on workers alone; calls back when it is done, with what `run` gives, or throws at once. */
+  start(
+    program: Loaded,
+    inputs: ReadonlyArray<Storage>,
+    donated: ReadonlyArray<boolean>,
+    done: (finish: () => ReadonlyArray<Storage>) => void
+  ): void {
+    const prepared = this.#prepare(program, inputs, donated)
+    this.#thrown = undefined
+    this.#crew.start(program, this.#frames, () => done(() => this.#conclude(prepared)))
+  }
+
+  /** Can it run something while the calling thread does other things? */
+  get background(): boolean {
+    return this.#crew.background
+  }
+
+  /** A copy of a resident array's elements. */
+  download({ address, dtype, freed, size }: Resident): TypedArray {
+    if (freed) throw new Error("an array was freed and is read again")
+    return this.heap.read(address, dtype, size)
+  }
+
+  /** Ends the workers. */
+  close(): void {
+    this.#crew.close()
+    this.residents.close()
+  }
+
+  #prepare(program: Loaded, inputs: ReadonlyArray<Storage>, donated: ReadonlyArray<boolean>): Prepared {
+    const { heap, residents } = this
+    const run = ++this.#runs
+    const { assembled, plan } = program
+    const threads = this.#crew.threads
+    const count = program.inputs.length
+    const replaced: Array<DeviceStorage | undefined> = new Array(count)
+    const addresses: Array<number> = new Array(count)
+    // Storages that come twice, and so must not be overwritten.
+    const twice = new Set<object>()
+    let staged = rounded(plan.arenaBytes)
+    for (let i = 0; i < count; i++) {
+      const storage = inputs[i]
+      if (storage._tag === "Host") {
+        addresses[i] = staged
+        if (program.inputs[i].output === undefined && program.inputs[i].slot !== undefined) {
+          staged += rounded(program.inputs[i].bytes)
+        }
+        continue
+      }
+      const resident = residents.of(storage)
+      if (resident === undefined) throw new ForeignStorage()
+      if (resident.freed) throw new Error("an array was freed and is used again")
+      if (resident.run === run) twice.add(resident)
+      resident.run = run
+      addresses[i] = resident.address
+    }
+    residents.peak(staged)
+    try {
+      const arena = heap.arena(staged)
+      this.#reserve(plan, assembled, threads)
+      for (let i = 0; i < count; i++) {
+        const { bytes, dtype, output, size, slot } = program.inputs[i]
+        const storage = inputs[i]
+        if (output === undefined) {
+          if (storage._tag === "Host" && slot !== undefined) {
+            addresses[i] += arena
+            if (size > 0) heap.write(addresses[i], dtype, storage.data)
+          }
+        } else if (storage._tag === "Device" && donated[i] === true && !twice.has(storage.handle)) {
+          replaced[i] = storage
+        } else {
+          const own = residents.allocate(dtype, size, bytes)
+          replaced[i] = own
+          const address = residents.of(own)?.address ?? 0
+          if (storage._tag === "Host") heap.write(address, dtype, storage.data)
+          else heap.copy(address, addresses[i], bytes)
+          addresses[i] = address
+        }
+      }
+      residents.peak(staged)
+      this.#writeFrames(program, arena, addresses, threads)
+    } catch (thrown) {
+      this.#abandon({ program, inputs, replaced })
+      // The whole of what the run needs is what did not fit.
+      if (thrown instanceof AllocationFailed) throw new AllocationFailed(Math.max(staged, thrown.bytes))
+      throw thrown
+    }
+    return { program, inputs, replaced }
+  }
+
+  /** Frames and scratch memory for all threads. */
+  #reserve(plan: Plan, assembled: Assembled, threads: number): void {
+    const frame = rounded(plan.slotCount * 4)
+    if (this.#frames.stride < frame) {
+      this.heap.free(this.#frames.address)
+      this.#frames = { address: 0, stride: 0 }
+      this.#frames = { address: this.heap.allocate(frame * threads), stride: frame }
+    }
+    const scratch = rounded(assembled.scratchBytes)
+    if (this.#scratch.stride < scratch) {
+      this.heap.free(this.#scratch.address)
+      this.#scratch = { address: 0, stride: 0 }
+      this.#scratch = { address: this.heap.allocate(scratch * threads), stride: scratch }
+    }
+  }
+
+  #writeFrames(program: Loaded, arena: number, addresses: ReadonlyArray<number>, threads: number): void {
+    const { i32 } = this.heap.views
+    const { inputs } = program
+    for (let thread = 0; thread < threads; thread++) {
+      const frame = (this.#frames.address + thread * this.#frames.stride) >>> 2
+      i32[frame + slots.arena] = arena
+      i32[frame + slots.constants] = program.constants
+      i32[frame + slots.scratch] = this.#scratch.address + thread * this.#scratch.stride
+      for (let i = 0; i < inputs.length; i++) {
+        const slot = inputs[i].slot
+        if (slot !== undefined) i32[frame + slot] = addresses[i]
+      }
+    }
+  }
+
+  /** Where a place is, in the frame of thread 0. */
+  #addressOf({ offset, slot }: Place): number {
+    return (this.heap.views.i32[(this.#frames.address >>> 2) + slot] + offset) >>> 0
+  }
+
+  #conclude(prepared: Prepared): ReadonlyArray<Storage> {
+    const thrown = this.#thrown
+    if (thrown === undefined) return this.#finish(prepared)
+    this.#thrown = undefined
+    this.#abandon(prepared)
+    throw thrown.error
+  }
+
+  #finish({ inputs, program, replaced }: Prepared): ReadonlyArray<Storage> {
+    const { outputs } = program
+    const out: Array<Storage> = new Array(outputs.length)
+    // What leaves is copied out first, and so is what moves from one input to another: what takes an input's place
+    // overwrites it.
+    for (let i = 0; i < outputs.length; i++) {
+      const { from, input } = outputs[i]
+      const stays = input !== undefined && (from._tag === "Place" || (from._tag === "Input" && from.index === input))
+      if (!stays) out[i] = this.#take(outputs[i], inputs)
+    }
+    for (let i = 0; i < outputs.length; i++) {
+      const { bytes, dtype, from, input } = outputs[i]
+      if (input === undefined) continue
+      const own = replaced[input]
+      const target = own === undefined ? undefined : this.residents.of(own)
+      if (own === undefined || target === undefined) throw new Error("an output has no memory to take the place of")
+      const moved = out[i]
+      if (moved === undefined) {
+        const source = from._tag === "Place" ? this.#addressOf(from.place) : target.address
+        if (source !== target.address && bytes > 0) this.heap.copy(target.address, source, bytes)
+      } else if (moved._tag === "Host") {
+        this.heap.write(target.address, dtype, moved.data)
+      }
+      out[i] = own
+    }
+    return out
+  }
+
+  /** A run that failed keeps nothing. */
+  #abandon({ inputs, replaced }: Prepared): void {
+    replaced.forEach((own, i) => {
+      if (own !== undefined && own !== inputs[i]) this.residents.release(own)
+    })
+  }
+
+  #callback({ callbacks }: Assembled, plan: Plan, n: number, frame: number): void {
+    if (this.#thrown !== undefined) return
+    const { avals, callback, inputs } = callbacks[n]
+    try {
+      callback(inputs.map((operand, i) => ({ aval: avals[i], data: this.#operand(operand, plan, frame) })))
+    } catch (error) {
+      // It must not cross the main function: other threads would wait for ever.
+      this.#thrown = { error }
+    }
+  }
+
+  #operand(operand: Operand, plan: Plan, frame: number): TypedArray {
+    if ("value" in operand) return DTypes.allocate(operand.dtype, 1).fill(float16.encode(operand.value, operand.dtype))
+    const place = plan.places.get(operand)
+    if (place === undefined) throw new Error(`the plan has no place for ${operand.name}`)
+    const address = (this.heap.views.i32[(frame >>> 2) + place.slot] + place.offset) >>> 0
+    return this.heap.read(operand.size === 0 ? 0 : address, operand.dtype, operand.size)
+  }
+
+  /** The elements of an output as host storage of their own, or an input's. */
+  #take({ dtype, from, size }: Output, inputs: ReadonlyArray<Storage>): Storage {
+    switch (from._tag) {
+      case "Place":
+        return Storages.host(this.heap.read(size === 0 ? 0 : this.#addressOf(from.place), dtype, size))
+      case "Constant": {
+        const data = DTypes.allocate(dtype, size)
+        return Storages.host(data.fill(float16.encode(from.value, dtype)))
+      }
+      case "Input": {
+        const storage = inputs[from.index]
+        if (storage._tag === "Host") return storage
+        const resident = this.residents.of(storage)
+        return Storages.host(this.heap.read(resident?.address ?? 0, dtype, size))
+      }
+    }
+  }
+}

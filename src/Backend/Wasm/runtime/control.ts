@@ -1,0 +1,72 @@
+/**
+ * How threads meet: words at the start of memory, and the *barrier*, a function of every module. The last thread to
+ * arrive begins a new round; the others wait for that, spinning at first, then asleep, if they may sleep (the main
+ * thread of a page may not).
+ */
+import { type Callable, Code, type Module } from "../assembler/index.ts"
+
+/** Addresses of words. Those that different threads write often are on cache lines of their own. */
+export const words = {
+  /** Counts commands to the workers: they sleep on it. */
+  command: 0,
+  /** The executable that is to be run, -1: look at your mail, -2: end. */
+  executable: 4,
+  /** The frame of thread 0; the next thread's is `stride` bytes further. */
+  frame: 8,
+  stride: 12,
+  /** How many threads take part in a run. */
+  threads: 16,
+  /** The number of the worker that is thread 0, if the main thread does not take part: 0, otherwise 1. */
+  first: 20,
+  /** How many threads have arrived at the barrier. */
+  arrived: 64,
+  /** Counts rounds of the barrier: threads sleep on it. */
+  round: 128,
+  /** How many threads sleep at the barrier. */
+  sleepers: 192,
+  /** One word for every worker: the last mail that it has read. */
+  read: 256
+} as const
+
+/** The most workers that there may be. */
+export const mostWorkers = 64
+
+/** Bytes at the start of memory that are not given to blocks. */
+export const controlBytes = 256 + 4 * mostWorkers
+
+/** How often a thread looks before it sleeps: some tens of microseconds. */
+export const spins = 20000
+
+/** Adds the barrier to a module: `(threads, maySleep)`. */
+export const barrier = (module: Module): Callable => {
+  const c = new Code([["threads", "i32"], ["maySleep", "i32"]])
+  const [threads, maySleep] = c.params
+  const round = c.local("i32", "round")
+  const left = c.local("i32", "left")
+  const zero = () => c.i32(0)
+  zero().load("i32.atomic.load", words.round).set(round)
+  c.block((met) => {
+    zero().i32(1).load("i32.atomic.rmw.add", words.arrived).i32(1).op("i32.add").get(threads).op("i32.eq").if(() => {
+      zero().i32(0).store("i32.atomic.store", words.arrived)
+      zero().i32(1).load("i32.atomic.rmw.add", words.round).op("drop")
+      zero().load("i32.atomic.load", words.sleepers).if(() => {
+        zero().get(threads).load("memory.atomic.notify", words.round).op("drop")
+      })
+      c.br(met)
+    })
+    const leaveIfMet = () => zero().load("i32.atomic.load", words.round).get(round).op("i32.ne").brIf(met)
+    c.i32(spins).set(left)
+    c.loop((again) => {
+      leaveIfMet()
+      c.get(left).get(maySleep).op("i32.sub").tee(left).brIf(again)
+    })
+    // It may sleep. Whoever begins the new round sees it counted, or it sees that the round is over and stays awake.
+    zero().i32(1).load("i32.atomic.rmw.add", words.sleepers).op("drop")
+    c.loop((again) => {
+      zero().get(round).i64(-1n).load("memory.atomic.wait32", words.round).op("drop")
+      zero().load("i32.atomic.load", words.round).get(round).op("i32.eq").brIf(again)
+    })
+    zero().i32(1).load("i32.atomic.rmw.sub", words.sleepers).op("drop")
+  })
+  return module.add("barrier", c)
+}

@@ -1,0 +1,342 @@
+/**
+ * The main function of a compiled Program, `(frame, thread, threads, maySleep)`: the steps as WebAssembly, which every
+ * thread runs. It calls kernels on this thread's share of their units, in chunks, so that the engine replaces baseline
+ * code by optimised code between two calls.
+ *
+ * A step is *heavy* if it is, or holds, a kernel that is worth sharing. What is not heavy, thread 0 runs alone, whole
+ * loops too, while the others go on to the next *meeting* and wait there. Before a heavy kernel, and before all threads
+ * look at a condition, they meet, if anything was done since they met last; runs of light kernels need no meeting.
+ */
+import { type Callable, Code, type Local } from "../assembler/index.ts"
+import type { Emitted, Plan } from "../emission.ts"
+import type { Buffer, Kernel, Step } from "../ir.ts"
+import { bytesOf } from "./sizes.ts"
+
+/** What the main function is made of. */
+export interface Parts {
+  readonly plan: Plan
+  readonly kernels: ReadonlyMap<Kernel, Emitted>
+  /** Undefined when there is one thread only. */
+  readonly barrier: Callable | undefined
+  /** `(number, frame)`: calls the host back. */
+  readonly callback: Callable
+  /** The number of a Callback step. */
+  readonly callbackNumber: (step: Step) => number
+}
+
+type StepOf<Tag extends Step["_tag"]> = Extract<Step, { readonly _tag: Tag }>
+
+/** A kernel that takes less time on one thread, in nanoseconds, is run by thread 0 alone. */
+const sharedFrom = 10_000
+
+/** How long one call of a kernel may take, in nanoseconds. */
+const chunkTime = 100_000
+
+/** Who executes the code that is being written. */
+type Mode = "one" | "all"
+
+/** What was done since the threads met last: nothing, something by thread 0, or something by all. */
+type Since = "nothing" | "one" | "all"
+
+/** Writes the main function. */
+export const mainFunction = (steps: ReadonlyArray<Step>, parts: Parts): Code => {
+  const writer = new Writer(parts)
+  writer.steps(steps, parts.barrier === undefined ? "one" : "all")
+  writer.meet()
+  return writer.code
+}
+
+class Writer {
+  readonly code = new Code([["frame", "i32"], ["thread", "i32"], ["threads", "i32"], ["maySleep", "i32"]])
+  readonly #parts: Parts
+  readonly #heavy = new Map<Step, boolean>()
+  #since: Since = "nothing"
+
+  constructor(parts: Parts) {
+    this.#parts = parts
+  }
+
+  steps(steps: ReadonlyArray<Step>, mode: Mode): void {
+    if (mode === "one") {
+      for (const step of steps) this.#step(step, "one")
+      return
+    }
+    let at = 0
+    while (at < steps.length) {
+      let end = at
+      while (end < steps.length && !this.#isHeavy(steps[end])) end++
+      if (end > at) this.#alone(() => this.steps(steps.slice(at, end), "one"))
+      if (end < steps.length) this.#step(steps[end], "all")
+      at = end + 1
+    }
+  }
+
+  /** All threads wait for each other, if there is anything to wait for. */
+  meet(): void {
+    if (this.#since === "nothing") return
+    this.#since = "nothing"
+    this.#barrier()
+  }
+
+  #barrier(): void {
+    const { barrier } = this.#parts
+    const [, , threads, maySleep] = this.code.params
+    if (barrier !== undefined) this.code.get(threads).get(maySleep).call(barrier)
+  }
+
+  /** Code that thread 0 alone executes, in code that all do. */
+  #alone(body: () => void): void {
+    if (this.#since === "all") this.meet()
+    const [, thread] = this.code.params
+    this.code.get(thread).op("i32.eqz").if(body)
+    this.#since = "one"
+  }
+
+  #alongside(mode: Mode, body: () => void): void {
+    if (mode === "one") body()
+    else this.#alone(body)
+  }
+
+  #isHeavy(step: Step): boolean {
+    const known = this.#heavy.get(step)
+    if (known !== undefined) return known
+    const any = (steps: ReadonlyArray<Step>): boolean => steps.some((s) => this.#isHeavy(s))
+    const heavy = (): boolean => {
+      switch (step._tag) {
+        case "Run": {
+          const { nanoseconds, units } = this.#kernel(step.kernel)
+          return units > 1 && nanoseconds >= sharedFrom
+        }
+        case "Scan":
+          return any(step.body)
+        case "While":
+          return any(step.condition) || any(step.body)
+        case "Cond":
+          return step.branches.some(any)
+        case "Callback":
+          return false
+      }
+    }
+    const result = heavy()
+    this.#heavy.set(step, result)
+    return result
+  }
+
+  #kernel(kernel: Kernel): Emitted {
+    const emitted = this.#parts.kernels.get(kernel)
+    if (emitted === undefined) throw new Error(`the kernel ${kernel.name} was not written`)
+    return emitted
+  }
+
+  #step(step: Step, mode: Mode): void {
+    switch (step._tag) {
+      case "Run":
+        return this.#run(this.#kernel(step.kernel), mode)
+      case "Scan":
+        return this.#scan(step, mode)
+      case "While":
+        return this.#while(step, mode)
+      case "Cond":
+        return this.#cond(step, mode)
+      case "Callback": {
+        const [frame] = this.code.params
+        this.code.i32(this.#parts.callbackNumber(step)).get(frame).call(this.#parts.callback)
+      }
+    }
+  }
+
+  #run(kernel: Emitted, mode: Mode): void {
+    const { nanoseconds, run, units } = kernel
+    if (units === 0) return
+    const c = this.code
+    const [frame, thread, threads] = c.params
+    const chunk = Math.max(1, Math.min(units, Math.ceil(units * chunkTime / Math.max(1, nanoseconds))))
+    if (mode === "one" && chunk === units) {
+      c.get(frame).i32(0).i32(units).call(run)
+      return
+    }
+    const begin = c.local("i32", "begin")
+    const end = c.local("i32", "end")
+    const next = c.local("i32", "next")
+    if (mode === "one") {
+      c.i32(0).set(begin).i32(units).set(end)
+    } else {
+      this.meet()
+      // Products of units and threads fit: there are few threads, and more units than 2^26 are not worth a call each.
+      const share = (which: Local, more: number) =>
+        c.get(which).i32(more).op("i32.add").op("i64.extend_i32_u").i64(BigInt(units)).op("i64.mul")
+      share(thread, 0).get(threads).op("i64.extend_i32_u").op("i64.div_u").op("i32.wrap_i64").set(begin)
+      share(thread, 1).get(threads).op("i64.extend_i32_u").op("i64.div_u").op("i32.wrap_i64").set(end)
+      this.#since = "all"
+    }
+    c.block((done) => {
+      c.loop((again) => {
+        c.get(begin).get(end).op("i32.ge_u").brIf(done)
+        c.get(begin).i32(chunk).op("i32.add").tee(next).get(end).get(next).get(end).op("i32.lt_u").op("select").set(
+          next
+        )
+        c.get(frame).get(begin).get(next).call(run)
+        c.get(next).set(begin).br(again)
+      })
+    })
+  }
+
+  /** Pushes the address of a buffer. */
+  #address(buffer: Buffer): void {
+    const place = this.#parts.plan.places.get(buffer)
+    if (place === undefined) throw new Error(`the plan has no place for ${buffer.name}`)
+    this.#addressOf(place)
+  }
+
+  #addressOf(place: { readonly slot: number; readonly offset: number }): void {
+    const c = this.code
+    const [frame] = c.params
+    c.get(frame).load("i32.load", place.slot * 4)
+    if (place.offset > 0) c.i32(place.offset).op("i32.add")
+  }
+
+  /** Sets the slot of a buffer that has one of its own to the address that `push` pushes. */
+  #move(buffer: Buffer, push: () => void): void {
+    const c = this.code
+    const [frame] = c.params
+    const place = this.#parts.plan.places.get(buffer)
+    if (place === undefined || place.slot === 0 || place.offset !== 0) {
+      throw new Error(`${buffer.name} has no slot of its own`)
+    }
+    c.get(frame)
+    push()
+    c.store("i32.store", place.slot * 4)
+  }
+
+  /** Copies a buffer's elements, unless both are one memory. */
+  #copy(target: Buffer, source: Buffer): void {
+    const bytes = bytesOf(source)
+    if (bytes === 0) return
+    const c = this.code
+    this.#address(target)
+    this.#address(source)
+    c.op("i32.ne").if(() => {
+      this.#address(target)
+      this.#address(source)
+      c.i32(bytes).copy()
+    })
+  }
+
+  #enter(carries: StepOf<"Scan">["carries"], mode: Mode): void {
+    const { homes } = this.#parts.plan
+    for (const { current, next } of carries) {
+      for (const buffer of [current, next]) {
+        const home = homes.get(buffer)
+        if (home === undefined) throw new Error(`the plan has no home for ${buffer.name}`)
+        this.#move(buffer, () => this.#addressOf(home))
+      }
+    }
+    if (carries.length > 0) {
+      this.#alongside(mode, () => {
+        for (const { current, init } of carries) this.#copy(current, init)
+      })
+    }
+  }
+
+  #exchange(carries: StepOf<"Scan">["carries"]): void {
+    const c = this.code
+    for (const { current, next } of carries) {
+      const address = c.local("i32", "exchanged")
+      this.#address(current)
+      c.set(address)
+      this.#move(current, () => this.#address(next))
+      this.#move(next, () => c.get(address))
+    }
+  }
+
+  #leave(carries: StepOf<"Scan">["carries"], mode: Mode): void {
+    if (carries.length > 0) {
+      this.#alongside(mode, () => {
+        for (const { current, result } of carries) this.#copy(result, current)
+      })
+    }
+  }
+
+  #scan(step: StepOf<"Scan">, mode: Mode): void {
+    const c = this.code
+    const { body, carries, length, reverse, xs, ys } = step
+    this.#enter(carries, mode)
+    if (length > 0) {
+      const index = c.local("i32", "index")
+      c.i32(reverse ? length - 1 : 0).set(index)
+      this.#rounds(mode, (again) => {
+        for (const { slice, whole } of [...xs, ...ys]) {
+          this.#move(slice, () => {
+            this.#address(whole)
+            c.get(index).i32(bytesOf(slice)).op("i32.mul").op("i32.add")
+          })
+        }
+        this.steps(body, mode)
+        this.#exchange(carries)
+        if (mode === "all") this.meet()
+        c.get(index).i32(reverse ? -1 : 1).op("i32.add").tee(index)
+        c.i32(reverse ? 0 : length).op(reverse ? "i32.ge_s" : "i32.lt_s")
+        again()
+      })
+    }
+    this.#leave(carries, mode)
+  }
+
+  #while(step: StepOf<"While">, mode: Mode): void {
+    const c = this.code
+    const { body, carries, condition, holds } = step
+    this.#enter(carries, mode)
+    c.block((exit) => {
+      this.#rounds(mode, (again) => {
+        this.steps(condition, mode)
+        this.#look(mode, () => {
+          this.#address(holds)
+          c.load("i32.load8_u")
+        })
+        c.op("i32.eqz").brIf(exit)
+        this.steps(body, mode)
+        this.#exchange(carries)
+        if (mode === "all") this.meet()
+        c.i32(1)
+        again()
+      })
+    })
+    this.#leave(carries, mode)
+  }
+
+  /** A loop, at whose beginning the threads have just met. `again` begins the next round if what is pushed is not 0. */
+  #rounds(mode: Mode, body: (again: () => void) => void): void {
+    if (mode === "all") this.meet()
+    this.code.loop((top) => body(() => this.code.brIf(top)))
+  }
+
+  /** Pushes what all threads read in memory, before anyone writes there again. */
+  #look(mode: Mode, push: () => void): void {
+    const c = this.code
+    if (mode === "all") this.meet()
+    const seen = c.local("i32", "seen")
+    push()
+    c.set(seen)
+    if (mode === "all") this.#barrier()
+    c.get(seen)
+  }
+
+  #cond(step: StepOf<"Cond">, mode: Mode): void {
+    const c = this.code
+    const index = c.local("i32", "branch")
+    this.#look(mode, () => {
+      this.#address(step.index)
+      c.load("i32.load")
+    })
+    c.set(index)
+    const branch = (at: number): void => {
+      const run = () => {
+        this.steps(step.branches[at], mode)
+        if (mode === "all") this.meet()
+      }
+      if (at === step.branches.length - 1) run()
+      else c.get(index).i32(at).op("i32.le_s").if(run, () => branch(at + 1))
+    }
+    branch(0)
+  }
+}
