@@ -30,6 +30,8 @@ const vector = <A>(items: ReadonlyArray<A>, write: (out: Bytes, item: A, index: 
 export class Module {
   readonly #imports: Array<Callable> = []
   readonly #functions: Array<Defined> = []
+  readonly #shared = new Map<string, Callable>()
+  readonly #shared = new Map<string, Callable>()
   readonly #memory: MemoryImport
 
   constructor(memory: MemoryImport) {
@@ -54,6 +56,24 @@ export class Module {
     }
     this.#functions.push(defined)
     return defined
+  }
+
+  /** The function of this name: added when it is asked for first. What it calls is added before it. */
+  once(name: string, make: () => Code): Callable {
+    const known = this.#shared.get(name)
+    if (known !== undefined) return known
+    const callable = this.add(name, make())
+    this.#shared.set(name, callable)
+    return callable
+  }
+
+  /** The function of that name, which all kernels that ask for it have in common: written when it is first asked for. */
+  shared(name: string, write: () => Code): Callable {
+    const known = this.#shared.get(name)
+    if (known !== undefined) return known
+    const added = this.add(name, write())
+    this.#shared.set(name, added)
+    return added
   }
 
   /** The module as bytes. */
