@@ -27,6 +27,8 @@ export interface Buffer {
   readonly size: number
   /** For printing: `b3`. */
   readonly name: string
+  /** A row's own memory, in the thread's scratch: written and read by one row of one kernel. */
+  readonly local?: boolean
 }
 
 /** How a value is computed: as one of four lanes of a vector. A bool is a mask: all bits, or none. */

@@ -1,0 +1,104 @@
+/**
+ * Which values of a region must be in memory. A *root* is one: what irregular operations, products, loops and the
+ * outside read, every reduction, and every value that is read in several places and costs more to compute twice than to
+ * load.
+ */
+import { isCheap } from "./cluster.ts"
+import { isInlinable, isReduction, isView } from "./expression.ts"
+import { captured, type Literal, type Node, type Operand, type Region, type Value } from "./region.ts"
+
+/** Whoever reads a value in the end: a root that is computed from it, a node that is no expression, or the outside. */
+export type Reader = Value | Node | "outside"
+
+/** The roots of a region and who reads what. */
+export interface Roots {
+  readonly isRoot: (value: Value) => boolean
+  readonly readers: (value: Value) => ReadonlySet<Reader>
+}
+
+const isSameElements = (node: Node): boolean =>
+  isView(node) && !["broadcast_in_dim", "transpose", "slice", "rev"].includes(node.equation.primitive)
+
+/** The value whose elements, in the same order, are those of this one. `owned` are the values of the region. */
+export const sourceOf = (value: Value, owned: ReadonlySet<Value>): Value => {
+  const { node } = value
+  if (node === undefined || !owned.has(value) || !isSameElements(node)) return value
+  const [x] = node.inputs
+  return x._tag === "Literal" ? value : sourceOf(x, owned)
+}
+
+/** The number that all elements of an operand are, if it is a constant. */
+export const constantOf = (x: Operand): Literal | undefined =>
+  x._tag === "Literal" ? x : x.node !== undefined && isView(x.node) ? constantOf(x.node.inputs[0]) : undefined
+
+/** What a view shows in the end. */
+export const baseOf = (x: Operand): Operand =>
+  x._tag === "Value" && x.node !== undefined && isView(x.node) ? baseOf(x.node.inputs[0]) : x
+
+/** Are the pieces of the node's result expressions of its operands? */
+export const isAssembled = (node: Node): boolean =>
+  node.equation.primitive === "concatenate" || node.equation.primitive === "pad"
+
+/** The operands that a node needs in memory. */
+export const demands = (node: Node): ReadonlyArray<Value> => {
+  const values = (xs: ReadonlyArray<Operand>) => xs.filter((x): x is Value => x._tag === "Value")
+  switch (node.equation.primitive) {
+    case "dot_general":
+      // A product reads its operands through views.
+      return values(node.inputs.map((x) => baseOf(x)._tag === "Literal" ? x : baseOf(x)))
+    case "concatenate":
+    case "pad":
+      return []
+    case "conv_general_dilated":
+      return values(node.inputs)
+    case "scan":
+    case "while":
+    case "cond":
+      return [...values(node.inputs), ...node.bodies.flatMap((body) => [...captured(body)])]
+    default:
+      return isInlinable(node) || isReduction(node)
+        ? []
+        : values(node.inputs).filter((x) => constantOf(x) === undefined)
+  }
+}
+
+/** Finds the roots. `forced` are values that turned out to be ones. */
+export const findRoots = (region: Region, owned: ReadonlySet<Value>, forced: ReadonlySet<Value>): Roots => {
+  const roots = new Set<Value>(forced)
+  const outside = new Set<Value>()
+  const readers = new Map<Value, Set<Reader>>()
+  const readersOf = (value: Value): Set<Reader> => {
+    const known = readers.get(value)
+    if (known !== undefined) return known
+    const made = new Set<Reader>()
+    readers.set(value, made)
+    return made
+  }
+  const demand = (value: Value, by: Reader): void => {
+    const source = sourceOf(value, owned)
+    roots.add(source)
+    readersOf(source).add(by)
+  }
+  for (const output of region.outputs) {
+    if (output._tag !== "Value") continue
+    outside.add(output)
+    demand(output, "outside")
+  }
+  for (const node of region.nodes) for (const value of demands(node)) demand(value, node)
+  const isFixed = (value: Value) =>
+    roots.has(value) || !owned.has(value) || value.node === undefined || !isInlinable(value.node)
+  for (const node of region.nodes.toReversed()) {
+    const own: ReadonlyArray<Value> = node.outputs
+    const by = own.flatMap((value): ReadonlyArray<Reader> => {
+      if (isReduction(node)) return [value]
+      if (!isInlinable(node)) return [node]
+      const all = readersOf(value)
+      if (!roots.has(value) && all.size > 1 && !isCheap(value, isFixed)) roots.add(value)
+      return roots.has(value) ? [value] : [...all]
+    })
+    // An effect without outputs has demanded what it reads.
+    const inputs = isInlinable(node) || isReduction(node) || isAssembled(node) ? node.inputs : []
+    for (const x of inputs) if (x._tag === "Value") for (const reader of by) readersOf(x).add(reader)
+  }
+  return { isRoot: isFixed, readers: readersOf }
+}

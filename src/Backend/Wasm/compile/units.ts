@@ -1,0 +1,281 @@
+/**
+ * Units: what becomes one kernel (or loop, branch, callback) of a region. Clusters are merged along the values that pass
+ * between them, never so that two units would wait for each other; matrix products and convolutions take the cluster
+ * that follows them as their epilogue.
+ */
+import type { Loop, Store } from "../ir.ts"
+import { identityOver, keyOf, linear, Opaque, Refine, throughReshape, volume } from "./access.ts"
+import { build, type Cluster, joined, MustBeRoot, single, type Surroundings } from "./cluster.ts"
+import { Expressions, isInlinable, isReduction } from "./expression.ts"
+import { captured, type Node, type Operand, type Region, type Value } from "./region.ts"
+import type { Reader, Roots } from "./roots.ts"
+import { innerAxes, isTrailing, keptAxes } from "./space.ts"
+
+/** One unit. `epilogue` belongs to a product or convolution: the values that it computes, and their stores. */
+export interface Unit {
+  readonly position: number
+  readonly node: Node | undefined
+  readonly cluster: Cluster | undefined
+  readonly loop: Loop | undefined
+  readonly epilogue: { readonly roots: ReadonlyArray<Value>; readonly stores: ReadonlyArray<Store> } | undefined
+  readonly reads: ReadonlySet<Value>
+  readonly writes: ReadonlyArray<Value>
+}
+
+const positionOf = (value: Value): number => value.node?.position ?? -1
+
+/** The roots that an expression of the operand reads. */
+export const rootsBelow = (
+  x: Operand,
+  isRoot: (value: Value) => boolean,
+  into: Set<Value>,
+  seen = new Set<Value>()
+): void => {
+  if (x._tag === "Literal" || seen.has(x)) return
+  seen.add(x)
+  if (isRoot(x)) into.add(x)
+  else x.node?.inputs.forEach((input) => rootsBelow(input, isRoot, into, seen))
+}
+
+/** Merging keeps rows apart from each other only if there are enough of them, or all of them are small. */
+const rowsAreMany = (cluster: Cluster): boolean => {
+  const outer = volume(keptAxes(cluster.space))
+  const inner = volume(innerAxes(cluster.space))
+  return outer >= 16 || outer * inner <= 4096
+}
+
+/** Makes the units of a region. */
+export class Units {
+  readonly #roots: Roots
+  readonly #around: Surroundings
+  readonly #units = new Set<Unit>()
+  readonly #writer = new Map<Value, Unit>()
+  readonly #users = new Map<Value, Set<Unit>>()
+
+  constructor(region: Region, roots: Roots, surroundings: Omit<Surroundings, "isRoot" | "isNeeded">) {
+    this.#roots = roots
+    this.#around = {
+      ...surroundings,
+      isRoot: roots.isRoot,
+      isNeeded: (value, own) => [...roots.readers(value)].some((reader) => !this.#isWithin(reader, own))
+    }
+    for (const node of region.nodes) {
+      if (!isInlinable(node) && !isReduction(node)) this.#addNode(node)
+      else for (const value of node.outputs) if (roots.isRoot(value) || isReduction(node)) this.#addCluster(value)
+    }
+  }
+
+  #isWithin(reader: Reader, own: ReadonlySet<Value>): boolean {
+    return reader !== "outside" && "_tag" in reader && own.has(reader)
+  }
+
+  #add(unit: Unit): void {
+    this.#units.add(unit)
+    for (const value of unit.writes) this.#writer.set(value, unit)
+    for (const value of unit.reads) {
+      const users = this.#users.get(value)
+      if (users === undefined) this.#users.set(value, new Set([unit]))
+      else users.add(unit)
+    }
+  }
+
+  #remove(unit: Unit): void {
+    this.#units.delete(unit)
+    for (const value of unit.reads) this.#users.get(value)?.delete(unit)
+  }
+
+  #addNode(node: Node): void {
+    const reads = new Set<Value>()
+    for (const x of node.inputs) rootsBelow(x, this.#roots.isRoot, reads)
+    for (const body of node.bodies) for (const x of captured(body)) rootsBelow(x, this.#roots.isRoot, reads)
+    const { outputs: writes, position } = node
+    this.#add({ position, node, cluster: undefined, loop: undefined, epilogue: undefined, reads, writes })
+  }
+
+  #readsOf(roots: ReadonlyArray<Value>): ReadonlySet<Value> {
+    const reads = new Set<Value>()
+    for (const root of roots) for (const x of root.node?.inputs ?? []) rootsBelow(x, this.#roots.isRoot, reads)
+    for (const root of roots) reads.delete(root)
+    return reads
+  }
+
+  #clusterUnit(cluster: Cluster): Unit {
+    const loop = build(cluster, this.#around, nameOf(cluster.roots))
+    return {
+      position: Math.max(...cluster.roots.map(positionOf)),
+      node: undefined,
+      cluster,
+      loop,
+      epilogue: undefined,
+      reads: this.#readsOf(cluster.roots),
+      writes: cluster.roots
+    }
+  }
+
+  #addCluster(value: Value): void {
+    if (volume(value.aval.shape) > 0) this.#add(this.#clusterUnit(single(value)))
+  }
+
+  /** Is there a way from `a` to `b` through another unit? */
+  #isIndirect(a: Unit, b: Unit): boolean {
+    const seen = new Set<Unit>([a])
+    const open = this.#after(a).filter((unit) => unit !== b)
+    for (let unit = open.pop(); unit !== undefined; unit = open.pop()) {
+      if (unit === b) return true
+      if (seen.has(unit)) continue
+      seen.add(unit)
+      // Units of earlier equations cannot lead to later ones: positions grow along every way.
+      open.push(...this.#after(unit))
+    }
+    return false
+  }
+
+  #after(unit: Unit): Array<Unit> {
+    return unit.writes.flatMap((value) => [...this.#users.get(value) ?? []])
+  }
+
+  #tryMerge(a: Unit, b: Unit): Unit | undefined {
+    if (a.cluster === undefined || b.cluster === undefined || a === b) return undefined
+    const space = joined(a.cluster.space, b.cluster.space)
+    if (space === undefined) return undefined
+    const roots = [...a.cluster.roots, ...b.cluster.roots].toSorted((x, y) => positionOf(x) - positionOf(y))
+    const cluster: Cluster = { roots, space }
+    const rows = space.reduced.length > 0
+    if (rows && !(isTrailing(space) && rowsAreMany(cluster)) && !areApart(a, b)) return undefined
+    if (rows && !isTrailing(space) && roots.some((r) => r.node !== undefined && !isReduction(r.node))) return undefined
+    if (this.#isIndirect(a, b) || this.#isIndirect(b, a)) return undefined
+    try {
+      return this.#clusterUnit(cluster)
+    } catch (thrown) {
+      if (thrown instanceof Opaque || thrown instanceof MustBeRoot) return undefined
+      throw thrown
+    }
+  }
+
+  #replace(a: Unit, b: Unit, merged: Unit): void {
+    this.#remove(a)
+    this.#remove(b)
+    this.#add(merged)
+  }
+
+  /** Merges clusters, first with what they read, then with those that read the same. */
+  merge(): void {
+    this.#mergeWith((unit) => [...unit.reads].flatMap((value) => this.#writer.get(value) ?? []))
+    this.#mergeWith((unit) => [...unit.reads].flatMap((value) => [...this.#users.get(value) ?? []]))
+  }
+
+  #mergeWith(neighbours: (unit: Unit) => ReadonlyArray<Unit>): void {
+    for (const first of [...this.#units].toSorted((x, y) => x.position - y.position)) {
+      let unit = first
+      if (!this.#units.has(unit)) continue
+      const tried = new Set<Unit>()
+      for (;;) {
+        const other = neighbours(unit).find((u) => !tried.has(u) && this.#units.has(u) && u !== unit)
+        if (other === undefined) break
+        tried.add(other)
+        const merged = this.#tryMerge(other, unit)
+        if (merged === undefined) continue
+        this.#replace(other, unit, merged)
+        unit = merged
+      }
+    }
+  }
+
+  /** Gives products and convolutions the elementwise clusters that follow them. */
+  absorb(): void {
+    for (const unit of [...this.#units]) {
+      const { node } = unit
+      const primitive = node?.equation.primitive
+      if (node === undefined || (primitive !== "dot_general" && primitive !== "conv_general_dilated")) continue
+      for (const after of this.#after(unit)) {
+        if (after.cluster === undefined || after.cluster.space.reduced.length > 0 || this.#isIndirect(unit, after)) continue
+        const stores = this.#epilogue(node, after.cluster)
+        if (stores === undefined) continue
+        const reads = new Set([...unit.reads, ...after.reads])
+        for (const value of node.outputs) reads.delete(value)
+        const { roots } = after.cluster
+        this.#replace(unit, after, {
+          ...unit,
+          position: Math.max(unit.position, after.position),
+          epilogue: { roots, stores },
+          reads,
+          writes: [...unit.writes, ...after.writes]
+        })
+        break
+      }
+    }
+  }
+
+  #epilogue(node: Node, cluster: Cluster): ReadonlyArray<Store> | undefined {
+    const [product] = node.outputs
+    const shape = epilogueShape(node)
+    if (volume(shape) !== volume(cluster.space.axes)) return undefined
+    const dimensions = shape.length
+    const all = identityOver(shape)
+    const place = keyOf(linear(all, dimensions))
+    const own = new Set(cluster.roots)
+    const expressions = new Expressions(shape, (value) =>
+      value === product
+        ? { _tag: "Product", place }
+        : this.#roots.isRoot(value) && !own.has(value)
+        ? { _tag: "Buffer", buffer: this.#around.bufferOf(value) }
+        : { _tag: "Inline" })
+    try {
+      return cluster.roots.flatMap((root): ReadonlyArray<Store> => {
+        const access = throughReshape(all, root.aval.shape, dimensions)
+        const value = expressions.at(root, access)
+        return this.#around.isNeeded(root, own)
+          ? [{ buffer: this.#around.bufferOf(root), at: linear(access, dimensions), value }]
+          : []
+      })
+    } catch (thrown) {
+      if (thrown instanceof Opaque || thrown instanceof Refine) return undefined
+      throw thrown
+    }
+  }
+
+  /** Does anything but this unit's own epilogue read the product? */
+  isProductNeeded(unit: Unit): boolean {
+    const [product] = unit.node?.outputs ?? []
+    return this.#around.isNeeded(product, new Set(unit.epilogue?.roots ?? []))
+  }
+
+  /** All units, each after those that it reads from, else in the order of the Program. */
+  ordered(): ReadonlyArray<Unit> {
+    const done = new Set<Unit>()
+    const out: Array<Unit> = []
+    const visit = (unit: Unit): void => {
+      if (done.has(unit)) return
+      done.add(unit)
+      const before = [...unit.reads].flatMap((value) => this.#writer.get(value) ?? [])
+      for (const other of before.toSorted((x, y) => x.position - y.position)) visit(other)
+      out.push(unit)
+    }
+    for (const unit of [...this.#units].toSorted((x, y) => x.position - y.position)) visit(unit)
+    return out
+  }
+}
+
+/** Does neither of them read what the other writes? */
+const areApart = (a: Unit, b: Unit): boolean =>
+  !a.writes.some((value) => b.reads.has(value)) && !b.writes.some((value) => a.reads.has(value))
+
+/** The index space of an epilogue: (batch…, m, n) of a product, or the shape of a convolution's result. */
+export const epilogueShape = (node: Node): ReadonlyArray<number> => {
+  const { equation } = node
+  if (equation.primitive !== "dot_general") return node.outputs[0].aval.shape
+  const { batch: [batch], contracting: [contracting] } = equation.params.dimension_numbers
+  const x = node.inputs[0].aval.shape
+  const free = x.filter((_, i) => !batch.includes(i) && !contracting.includes(i))
+  const sizes = batch.map((axis) => x[axis])
+  const m = volume(free)
+  const all = volume(node.outputs[0].aval.shape)
+  const outer = volume(sizes) * m
+  return [...sizes, m, outer === 0 ? 0 : all / outer]
+}
+
+/** A name for people: the primitives of the roots. */
+const nameOf = (roots: ReadonlyArray<Value>): string => {
+  const names = [...new Set(roots.map((root) => root.node?.equation.primitive ?? "copy"))]
+  return names.slice(-4).join("_")
+}

@@ -1,0 +1,181 @@
+/** Kernels and steps as text, for people: index spaces, stages, expressions. */
+import type { Affine, Buffer, Compiled, Expression, Kernel, Loop, Matrix, Operand, Stage, Step, Store } from "./ir.ts"
+
+const letters = "ijklmnopqrstuvwxyz"
+
+const index = (d: number): string => letters[d] ?? `i${d}`
+
+const affine = ({ offset, strides }: Affine): string => {
+  const terms = strides.flatMap((s, d) => s === 0 ? [] : [s === 1 ? index(d) : s === -1 ? `-${index(d)}` : `${s}${index(d)}`])
+  const all = offset !== 0 || terms.length === 0 ? [...terms, String(offset)] : terms
+  return all.join("+").replaceAll("+-", "-")
+}
+
+const infix: Readonly<Record<string, string>> = {
+  add: "+",
+  sub: "-",
+  mul: "*",
+  div: "/",
+  eq: "==",
+  ne: "!=",
+  lt: "<",
+  le: "<=",
+  gt: ">",
+  ge: ">=",
+  and: "&",
+  or: "|",
+  xor: "^"
+}
+
+class Printer {
+  readonly #reductions = new Map<object, string>()
+
+  #reduction(reduction: object): string {
+    const known = this.#reductions.get(reduction)
+    if (known !== undefined) return known
+    const name = `r${this.#reductions.size}`
+    this.#reductions.set(reduction, name)
+    return name
+  }
+
+  expression(e: Expression): string {
+    switch (e._tag) {
+      case "Load":
+        return `${e.buffer.name}[${affine(e.at)}]`
+      case "LoadAt":
+        return `${e.buffer.name}[${this.expression(e.index)}]`
+      case "Constant":
+        return String(e.value)
+      case "Index":
+        return affine(e.at)
+      case "Apply": {
+        const args = e.args.map((x) => this.expression(x))
+        return e.op in infix ? `(${args.join(` ${infix[e.op]} `)})` : `${e.op}(${args.join(", ")})`
+      }
+      case "Power":
+        return `${this.expression(e.x)}^${e.y}`
+      case "Convert":
+        return `${e.dtype}(${this.expression(e.x)})`
+      case "Bitcast":
+        return `bits ${e.dtype}(${this.expression(e.x)})`
+      case "Reduced":
+        return this.#reduction(e.reduction)
+      case "Product":
+        return "product"
+    }
+  }
+
+  #stores(stores: ReadonlyArray<Store>): ReadonlyArray<string> {
+    return stores.map((s) => `${s.buffer.name}:${s.buffer.dtype}[${affine(s.at)}] = ${this.expression(s.value)}`)
+  }
+
+  #stage(stage: Stage): ReadonlyArray<string> {
+    switch (stage._tag) {
+      case "Reduce":
+        return [`${this.#reduction(stage)} = ${stage.combine} ${this.expression(stage.value)}`]
+      case "Map":
+        return this.#stores(stage.stores)
+      case "Close":
+        return this.#stores(stage.stores).map((text) => `once: ${text}`)
+    }
+  }
+
+  loop(loop: Loop): ReadonlyArray<string> {
+    const head = `loop ${loop.name} [${loop.outer.join(",")}]${loop.inner.length === 0 ? "" : ` x [${loop.inner.join(",")}]`}`
+    return [head, ...loop.stages.flatMap((stage) => this.#stage(stage)).map((line) => `  ${line}`)]
+  }
+
+  #matrix(m: Matrix): string {
+    return `${m.buffer.name}(${[...m.batch, m.row, m.column].join(",")})${m.offset === 0 ? "" : `+${m.offset}`}`
+  }
+
+  #operand(x: Operand): string {
+    return "name" in x ? x.name : String(x.value)
+  }
+
+  kernel(kernel: Kernel): ReadonlyArray<string> {
+    switch (kernel._tag) {
+      case "Loop":
+        return this.loop(kernel)
+      case "Group":
+        return [`group ${kernel.name}`, ...kernel.loops.flatMap((loop) => this.loop(loop)).map((line) => `  ${line}`)]
+      case "Dot": {
+        const sizes = [...kernel.batch, kernel.m, kernel.n, kernel.k].join("x")
+        const head = `dot ${kernel.name} ${sizes} ${kernel.out.name} = ${this.#matrix(kernel.x)} @ ${this.#matrix(kernel.y)}`
+        return [head, ...this.#stores(kernel.epilogue).map((line) => `  ${line}`)]
+      }
+      case "Convolution":
+        return [
+          `convolution ${kernel.name} ${kernel.out.name} = ${kernel.x.name} * ${kernel.y.name}`,
+          ...this.#stores(kernel.epilogue).map((line) => `  ${line}`)
+        ]
+      case "Irregular":
+        return [
+          `${kernel.name} ${kernel.outputs.map((b) => b.name).join(", ")} = ${
+            kernel.inputs.map((x) => this.#operand(x)).join(", ")
+          }`
+        ]
+    }
+  }
+
+  step(step: Step): ReadonlyArray<string> {
+    const nested = (steps: ReadonlyArray<Step>) => steps.flatMap((s) => this.step(s)).map((line) => `  ${line}`)
+    switch (step._tag) {
+      case "Run":
+        return this.kernel(step.kernel)
+      case "Scan":
+        return [
+          `scan ${step.length}${step.reverse ? " backwards" : ""}`,
+          ...step.carries.map((c) => `  ${c.current.name} from ${c.init.name} by ${c.next.name} to ${c.result.name}`),
+          ...step.xs.map((x) => `  ${x.slice.name} in ${x.whole.name}`),
+          ...step.ys.map((y) => `  ${y.slice.name} out ${y.whole.name}`),
+          ...nested(step.body)
+        ]
+      case "While":
+        return [
+          "while",
+          ...step.carries.map((c) => `  ${c.current.name} from ${c.init.name} by ${c.next.name} to ${c.result.name}`),
+          ...nested(step.condition),
+          `  ${step.holds.name} do`,
+          ...nested(step.body)
+        ]
+      case "Cond":
+        return [`cond ${step.index.name}`, ...step.branches.flatMap((branch, i) => [`  case ${i}`, ...nested(branch)])]
+      case "Callback":
+        return [`callback ${step.inputs.map((x) => this.#operand(x)).join(", ")}`]
+    }
+  }
+}
+
+const name = (buffer: Buffer | undefined): string =>
+  buffer === undefined ? "_" : `${buffer.name}:${buffer.dtype}[${buffer.size}]`
+
+/** A compiled Program as text. */
+export const format = (compiled: Compiled): string => {
+  const printer = new Printer()
+  const outputs = compiled.outputs.map((o) =>
+    o._tag === "Buffer" ? name(o.buffer) : o._tag === "Input" ? `input ${o.index}` : String(o.value)
+  )
+  return [
+    `inputs ${compiled.inputs.map(name).join(", ")}`,
+    ...compiled.steps.flatMap((step) => printer.step(step)),
+    `outputs ${outputs.join(", ")}`
+  ].join("\n")
+}
+
+/** How many kernels a compiled Program has, those in loops counted once. */
+export const kernelCount = (steps: ReadonlyArray<Step>): number =>
+  steps.reduce((n, step) => {
+    switch (step._tag) {
+      case "Run":
+        return n + 1
+      case "Scan":
+        return n + kernelCount(step.body)
+      case "While":
+        return n + kernelCount(step.condition) + kernelCount(step.body)
+      case "Cond":
+        return n + step.branches.reduce((m, branch) => m + kernelCount(branch), 0)
+      case "Callback":
+        return n
+    }
+  }, 0)

@@ -1,0 +1,141 @@
+/**
+ * The blocking of matrix products, after Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication"
+ * (2008).
+ *
+ * ```text
+ * for each batch, and each block of NC columns
+ *   for each block of KC steps of k                 C is read again and written again
+ *     pack KC x NC of B into panels of 8 columns    in the cache's second and third level
+ *     for each block of MC rows
+ *       (pack MC x KC of A into panels of 4 rows)   in the second level
+ *       for each panel of B                         8 KiB in the first level
+ *         for each 4 rows: the micro-kernel         4 x 8 of C in registers
+ *       if that was the last block of k: the epilogue, over what was just finished
+ * ```
+ *
+ * Not all of it is always worth while. A row-major A is read as it is: the micro-kernel follows 4 rows at once. A
+ * transposed A is packed unless the product is small, or so narrow that packing costs more than it saves. B is packed unless its rows are vectors
+ * already and it is small, or few rows meet it. One column (matrix times vector) is computed as the transposed product,
+ * with one row.
+ *
+ * Every element of C is the sum in the order of k, whatever the blocks are, so any division of the work gives the same
+ * bits. Work is divided into *units*: columns (every thread packs its own part of B) or rows (every thread packs all of
+ * B), whichever makes less be packed twice.
+ */
+import type { Features } from "../emission.ts"
+import type { Dot, Matrix } from "../ir.ts"
+import { type Elements, elementsOf, type Kind } from "./elements.ts"
+import type { Form } from "./tile.ts"
+
+/** Most steps of k in a block. */
+const longestK = 384
+/** Rows in a block. */
+export const blockRows = 96
+/** Most columns in a block. */
+export const blockColumns = 512
+/** Rows of a packed panel. */
+export const panelRows = 4
+/** Bytes of an operand that is read as it is although its rows are far apart: half the first-level cache. */
+const small = 16 * 1024
+/** Pieces into which a product is divided, if it is large enough. */
+const pieces = 16
+
+/** Columns of the widest tile. */
+export const tileColumns = (features: Features): number => features.wide ? 16 : 8
+
+/** Steps of k in a block: even blocks, and multiples of 4. */
+export const evenBlock = (k: number, longest = longestK): number => {
+  const blocks = Math.max(1, Math.ceil(k / longest))
+  return Math.max(1, Math.ceil(k / blocks / 4) * 4)
+}
+
+/** `columns` columns as tiles: whole ones, then of half the width and so on, then the rest below 8 at once. */
+export const edges = (columns: number, tile: number): ReadonlyArray<number> => {
+  const out: Array<number> = []
+  let left = columns % tile
+  for (let width = tile / 2; width >= 8; width /= 2) {
+    if (left >= width) {
+      out.push(width)
+      left -= width
+    }
+  }
+  return left > 0 ? [...out, left] : out
+}
+
+/** What is decided about a product. It prints as it is. */
+export interface Blocking {
+  readonly kind: Kind
+  readonly m: number
+  readonly n: number
+  readonly k: number
+  readonly x: Matrix
+  readonly y: Matrix
+  /** Is it the transposed product that is computed? Only where it has one row. */
+  readonly transposed: boolean
+  /** Columns of a tile. */
+  readonly tile: number
+  /** How the micro-kernel reads the rows. */
+  readonly form: Form
+  readonly packsRows: boolean
+  readonly packsColumns: boolean
+  readonly blockK: number
+  readonly split: "rows" | "columns"
+  /** Rows or columns of a unit. */
+  readonly unit: number
+  /** Units of one batch. */
+  readonly units: number
+}
+
+const transpose = ({ batch, buffer, column, offset, row }: Matrix): Matrix => ({
+  buffer,
+  offset,
+  batch,
+  row: column,
+  column: row
+})
+
+/** What a product of `kind` reads of a matrix. */
+export const read = (matrix: Matrix, kind: Kind): Elements => elementsOf(matrix.buffer.dtype, kind)
+
+/** The form in which rows can be read as they are, if they can. */
+const formOf = ({ column, row }: Matrix, m: number, k: number): Form | undefined => {
+  if (row === 1 || m === 1) return "panel"
+  return column === 1 || k <= 1 ? "rows" : undefined
+}
+
+/** Decides how a product is computed. */
+export const blockingOf = (dot: Dot, features: Features): Blocking => {
+  const transposed = dot.n === 1 && dot.m > 1
+  const [m, n] = transposed ? [1, dot.m] : [dot.m, dot.n]
+  const [x, y] = transposed ? [transpose(dot.y), transpose(dot.x)] : [dot.x, dot.y]
+  const { k } = dot
+  const kind: Kind = dot.out.dtype === "float32" ? "f32" : "i32"
+  const usual = tileColumns(features)
+  const tile = m === 1 ? 32 : m <= 3 ? 16 : usual
+  const form = read(x, kind).plain ? formOf(x, m, k) : undefined
+  // Rows that are neighbours (a transposed matrix) are far apart along k.
+  const packsRows = form === undefined || (form === "panel" && m > 1 && n > 2 * usual && m * k * 4 > small)
+  const packsColumns = !read(y, kind).plain || (y.column !== 1 && n > 1) || (m > 8 && n * k * 4 > small)
+  const batches = dot.batch.reduce((a, b) => a * b, 1)
+  const split = n >= (packsRows ? m : 64) ? "columns" : "rows"
+  const [length, step] = split === "columns" ? [n, tile] : [m, 8]
+  const wanted = Math.max(1, Math.ceil(pieces / Math.max(1, batches)))
+  const unit = Math.max(1, Math.ceil(length / wanted / step)) * step
+  return {
+    kind,
+    m,
+    n,
+    k,
+    x,
+    y,
+    transposed,
+    tile,
+    form: packsRows || form === undefined ? "panel" : form,
+    packsRows,
+    packsColumns,
+    blockK: evenBlock(k),
+    split,
+    unit,
+    units: Math.ceil(length / unit)
+  }
+}
