@@ -31,7 +31,6 @@ export class Module {
   readonly #imports: Array<Callable> = []
   readonly #functions: Array<Defined> = []
   readonly #shared = new Map<string, Callable>()
-  readonly #shared = new Map<string, Callable>()
   readonly #memory: MemoryImport
 
   constructor(memory: MemoryImport) {
@@ -65,15 +64,6 @@ export class Module {
     const callable = this.add(name, make())
     this.#shared.set(name, callable)
     return callable
-  }
-
-  /** The function of that name, which all kernels that ask for it have in common: written when it is first asked for. */
-  shared(name: string, write: () => Code): Callable {
-    const known = this.#shared.get(name)
-    if (known !== undefined) return known
-    const added = this.add(name, write())
-    this.#shared.set(name, added)
-    return added
   }
 
   /** The module as bytes. */
