@@ -6,7 +6,9 @@ const letters = "ijklmnopqrstuvwxyz"
 const index = (d: number): string => letters[d] ?? `i${d}`
 
 const affine = ({ offset, strides }: Affine): string => {
-  const terms = strides.flatMap((s, d) => s === 0 ? [] : [s === 1 ? index(d) : s === -1 ? `-${index(d)}` : `${s}${index(d)}`])
+  const terms = strides.flatMap((s, d) =>
+    s === 0 ? [] : [s === 1 ? index(d) : s === -1 ? `-${index(d)}` : `${s}${index(d)}`]
+  )
   const all = offset !== 0 || terms.length === 0 ? [...terms, String(offset)] : terms
   return all.join("+").replaceAll("+-", "-")
 }
@@ -81,7 +83,9 @@ class Printer {
   }
 
   loop(loop: Loop): ReadonlyArray<string> {
-    const head = `loop ${loop.name} [${loop.outer.join(",")}]${loop.inner.length === 0 ? "" : ` x [${loop.inner.join(",")}]`}`
+    const head = `loop ${loop.name} [${loop.outer.join(",")}]${
+      loop.inner.length === 0 ? "" : ` x [${loop.inner.join(",")}]`
+    }`
     return [head, ...loop.stages.flatMap((stage) => this.#stage(stage)).map((line) => `  ${line}`)]
   }
 
@@ -101,7 +105,9 @@ class Printer {
         return [`group ${kernel.name}`, ...kernel.loops.flatMap((loop) => this.loop(loop)).map((line) => `  ${line}`)]
       case "Dot": {
         const sizes = [...kernel.batch, kernel.m, kernel.n, kernel.k].join("x")
-        const head = `dot ${kernel.name} ${sizes} ${kernel.out.name} = ${this.#matrix(kernel.x)} @ ${this.#matrix(kernel.y)}`
+        const head = `dot ${kernel.name} ${sizes} ${kernel.out.name} = ${this.#matrix(kernel.x)} @ ${
+          this.#matrix(kernel.y)
+        }`
         return [head, ...this.#stores(kernel.epilogue).map((line) => `  ${line}`)]
       }
       case "Convolution":

@@ -103,6 +103,7 @@ const plain = {
   "f32.convert_i32_u": 0xb3,
   "f32.demote_f64": 0xb6,
   "f64.convert_i32_s": 0xb7,
+  "f64.convert_i64_s": 0xb9,
   "f64.convert_i32_u": 0xb8,
   "f64.promote_f32": 0xbb,
   "i32.reinterpret_f32": 0xbc,

@@ -51,8 +51,7 @@ const placed = (access: Access, piece: Shape, { shape, starts, steps }: Placemen
   const strides = rowMajor(shape)
   let next = 0
   return piece.reduce<Affine>(
-    (sum, n, axis) =>
-      n === 1 ? sum : plus(sum, scaled(access[next++].at, strides[axis] * steps[axis])),
+    (sum, n, axis) => n === 1 ? sum : plus(sum, scaled(access[next++].at, strides[axis] * steps[axis])),
     constant(starts.reduce((sum, start, axis) => sum + start * strides[axis], 0), dimensions)
   )
 }

@@ -34,8 +34,7 @@ export class MustBeRoot {
   }
 }
 
-const axesOf = (value: Value): ReadonlyArray<number> =>
-  (value.node?.equation as EquationOf<"reduce_sum">).params.axes
+const axesOf = (value: Value): ReadonlyArray<number> => (value.node?.equation as EquationOf<"reduce_sum">).params.axes
 
 const isReduced = (value: Value): boolean => value.node !== undefined && isReduction(value.node)
 

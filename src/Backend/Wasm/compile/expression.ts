@@ -57,7 +57,8 @@ const viewNames: ReadonlySet<string> = new Set([
 
 /** Does the node combine elements along axes? Along axes of size 1 it gives what it gets. */
 export const isReduction = ({ equation }: Node): boolean =>
-  reductionNames.has(equation.primitive) && volume(equation.inputs[0].aval.shape) !== volume(equation.outputs[0].aval.shape)
+  reductionNames.has(equation.primitive) &&
+  volume(equation.inputs[0].aval.shape) !== volume(equation.outputs[0].aval.shape)
 
 /** Does the node only give its operand's elements other places? */
 export const isView = (node: Node): boolean =>
@@ -84,7 +85,13 @@ export const costOf = (node: Node): number =>
 
 /** Narrow types are accumulated in wide ones. */
 export const accumulated = (dtype: DType): DType =>
-  dtype === "float16" || dtype === "bfloat16" ? "float32" : dtype === "int8" ? "int32" : dtype === "uint8" ? "uint32" : dtype
+  dtype === "float16" || dtype === "bfloat16"
+    ? "float32"
+    : dtype === "int8"
+    ? "int32"
+    : dtype === "uint8"
+    ? "uint32"
+    : dtype
 
 const product = (dtype: DType): Expression => {
   const wide = accumulated(dtype)

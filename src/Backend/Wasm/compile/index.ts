@@ -342,4 +342,3 @@ const nameOf = (primitive: string, unit: Unit): string =>
 
 /** Compiles a simplified Program. Throws `UnsupportedOperation`. */
 export const compile = (program: Program): Compiled => new RegionCompiler(flatten(program), { buffers: 0 }).program()
-

@@ -98,7 +98,7 @@ export const findRoots = (region: Region, owned: ReadonlySet<Value>, forced: Rea
     })
     // An effect without outputs has demanded what it reads.
     const inputs = isInlinable(node) || isReduction(node) || isAssembled(node) ? node.inputs : []
-    for (const x of inputs) if (x._tag === "Value") for (const reader of by) readersOf(x).add(reader)
+    for (const x of inputs) if (x._tag === "Value") { for (const reader of by) readersOf(x).add(reader) }
   }
   return { isRoot: isFixed, readers: readersOf }
 }

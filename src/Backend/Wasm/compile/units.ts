@@ -188,7 +188,9 @@ export class Units {
       const primitive = node?.equation.primitive
       if (node === undefined || (primitive !== "dot_general" && primitive !== "conv_general_dilated")) continue
       for (const after of this.#after(unit)) {
-        if (after.cluster === undefined || after.cluster.space.reduced.length > 0 || this.#isIndirect(unit, after)) continue
+        if (after.cluster === undefined || after.cluster.space.reduced.length > 0 || this.#isIndirect(unit, after)) {
+          continue
+        }
         const stores = this.#epilogue(node, after.cluster)
         if (stores === undefined) continue
         const reads = new Set([...unit.reads, ...after.reads])

@@ -16,8 +16,9 @@ export const isConstant = (operand: Operand): operand is Extract<Operand, { read
 
 /** The bits of a number as an element of a dtype. */
 export const bitsOf = (value: number, dtype: DTypes.DType): number => {
-  const data = DTypes.allocate(dtype, 1).fill(float16.encode(value, dtype))
-  return new Uint32Array([...new Uint8Array(data.buffer)].map((byte, i) => byte << 8 * i)).reduce((a, b) => a | b, 0)
+  const bytes = new Uint8Array(4)
+  bytes.set(new Uint8Array(DTypes.allocate(dtype, 1).fill(float16.encode(value, dtype)).buffer))
+  return new Int32Array(bytes.buffer)[0]
 }
 
 /** Steps, in bytes, from element to element along the axes of a dense operand; all 0 if it is one number. */

@@ -3,7 +3,7 @@
  * counts. Results for 0 and overflow are XLA's.
  */
 import { call, type Helper, lanewise } from "./helper.ts"
-import { b, d, i, type Operand, plain, type Value } from "./value.ts"
+import { b, d, i, i32, plain, u, type Value } from "./value.ts"
 
 const quotient = (name: string, widen: "s" | "u"): Helper => ({
   name,
@@ -35,14 +35,29 @@ const left = lanewise("shl", 2, (code, [x, y]) => code.get(x).get(y).op("i32.shl
 const right = lanewise("shr_s", 2, (code, [x, y]) => code.get(x).get(y).op("i32.shr_s"))
 const rightLogical = lanewise("shr_u", 2, (code, [x, y]) => code.get(x).get(y).op("i32.shr_u"))
 const popcnt = lanewise("popcnt", 1, (code, [x]) => code.get(x).op("i32.popcnt"))
-const clzHelper = lanewise("clz", 1, (code, [x]) => code.get(x).op("i32.clz"))
+const clz = lanewise("clz", 1, (code, [x]) => code.get(x).op("i32.clz"))
 
-/** Is it no shift within so many bits? Negative ones are not. */
-const isFar = (by: Value, bits: number): Value => plain("i32x4.ge_u", by, asConstant(bits))
-const asConstant = (x: Operand): Value => i.add(x, 0)
+/** All bits where it is no shift within the width. Negative ones are not. */
+const isFar = (by: Value, bits: number): Value => u.ge(by, bits)
+const isNear = (by: number, bits: number): boolean => by >= 0 && by < bits
 
-/** Shifts of values of so many bits; beyond the width 0, or the sign. */
-export const shiftLeft = (x: Value, by: Value, bits: number): Value =>
-  by.word === undefined
-    ? b.andnot(call(left, x, by), isFar(by, bits))
-    : i.shl(x, by.word)
+/** Shifts of values of so many bits; beyond the width they give 0, or the sign. */
+export const shiftLeft = (x: Value, by: Value, bits: number): Value => {
+  if (by.word === undefined) return b.andnot(call(left, x, by), isFar(by, bits))
+  return isNear(by.word, bits) ? i.shl(x, by.word) : i32(0)
+}
+/** Narrow signed values are sign-extended. */
+export const shiftRight = (x: Value, by: Value, bits: number): Value => {
+  if (by.word === undefined) return call(right, x, b.select(isFar(by, bits), i32(31), by))
+  return i.shr(x, isNear(by.word, bits) ? by.word : 31)
+}
+/** x is without bits beyond the width. */
+export const shiftRightLogical = (x: Value, by: Value, bits: number): Value => {
+  if (by.word === undefined) return b.andnot(call(rightLogical, x, by), isFar(by, bits))
+  return isNear(by.word, bits) ? u.shr(x, by.word) : i32(0)
+}
+
+/** How many bits are set. */
+export const populationCount = (x: Value): Value => call(popcnt, x)
+/** How many zeros stand before the first bit that is set, in so many bits. */
+export const leadingZeros = (x: Value, bits: number): Value => i.sub(call(clz, x), 32 - bits)

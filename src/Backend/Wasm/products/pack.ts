@@ -114,7 +114,7 @@ export type Way = "across" | "along" | "single"
 
 /** A packing function, for `width` neighbours: 4, or for `across` any multiple of 4, for `single` at most 4. */
 export const packKernel = (module: Module, elements: Elements, way: Way, width: number): Callable =>
-  module.shared(`pack_${elements.dtype}_${elements.kind}_${way}_${width}`, () => {
+  module.once(`pack_${elements.dtype}_${elements.kind}_${way}_${width}`, () => {
     if (way === "across") return across(elements, width / 4)
     return way === "along" ? along(module, elements) : single(elements, width)
   })

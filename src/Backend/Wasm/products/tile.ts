@@ -145,7 +145,7 @@ const writeTile = (tile: Tile, features: Features): Code => {
 
 /** The micro-kernel for a tile. */
 export const tileKernel = (module: Module, features: Features, tile: Tile): Callable =>
-  module.shared(
+  module.once(
     `tile_${tile.kind}_${tile.form}_${tile.rows}x${tile.columns}`,
     () => writeTile(tile, features)
   )
@@ -169,7 +169,7 @@ export interface ColumnKernel {
  */
 export const columnKernel = (module: Module, features: Features, kernel: ColumnKernel): Callable => {
   const { columns, form, kind, rest, rows, whole } = kernel
-  return module.shared(`column_${kind}_${form}_${rows}x${columns}_${rest}${whole ? "w" : ""}`, () => {
+  return module.once(`column_${kind}_${form}_${rows}x${columns}_${rest}${whole ? "w" : ""}`, () => {
     const code = new Code(params)
     const [a, aStep, aNext, b, bStep, out, cRow, k, count, add] = code.params
     const tiles = code.local("i32", "tiles")

@@ -1,0 +1,395 @@
+/**
+ * The memory plan: a place for every buffer of a compiled Program. Temporary buffers share one arena: each lives from
+ * the kernel that writes it to the last that reads it, and buffers that never live at once may overlap. A kernel that
+ * reads an element last and writes another at the same index does so in place. An output that takes an input's place
+ * (donation) is written there directly wherever nothing reads the input afterwards.
+ */
+import { bits, type DType } from "../../Tensor/DType.ts"
+import { touched } from "./compile/group.ts"
+import type { Place } from "./emission.ts"
+import { slots } from "./emission.ts"
+import type { Affine, Buffer, Compiled, Expression, Kernel, Loop, Step, Store } from "./ir.ts"
+
+/** Bytes of one element in memory. */
+export const bytesPerElement = (dtype: DType): number => dtype === "bool" ? 1 : bits(dtype) / 8
+
+/** Bytes of a buffer, up to the next multiple of 16. */
+export const bytesOf = (buffer: Buffer): number => Math.ceil(buffer.size * bytesPerElement(buffer.dtype) / 16) * 16
+
+/** Which output takes the place of which input. */
+export type Aliases = ReadonlyArray<readonly [output: number, input: number]>
+
+/** Places, and how much memory they need. */
+export interface Plan {
+  readonly place: (buffer: Buffer) => Place
+  /** Where in the arena a buffer begins whose address a loop changes: a carry's `current` or `next`. */
+  readonly home: (buffer: Buffer) => number
+  /** The slot of input i; undefined when nobody reads it. */
+  readonly inputs: ReadonlyArray<number | undefined>
+  /** Slots of a frame. */
+  readonly slots: number
+  readonly arenaBytes: number
+  /** The most bytes of temporary buffers that live at once: what no plan can be below. */
+  readonly liveBytes: number
+  /** A thread's own memory for rows. */
+  readonly localBytes: number
+  /** Outputs that take an input's place, but had to be written elsewhere: to be copied there when all is done. */
+  readonly copies: ReadonlyArray<{ readonly from: Buffer; readonly input: number }>
+}
+
+interface Life {
+  readonly buffer: Buffer
+  from: number
+  to: number
+}
+
+const sameAffine = (a: Affine, b: Affine): boolean =>
+  a.offset === b.offset && a.strides.every((s, d) => s === b.strides[d])
+
+/** How a buffer is loaded by expressions: all these places; undefined when an index is computed. */
+const loadsOf = (e: Expression, buffer: Buffer, into: Array<Affine>, seen: Set<Expression>): boolean => {
+  if (seen.has(e)) return true
+  seen.add(e)
+  switch (e._tag) {
+    case "Load":
+      if (e.buffer === buffer) into.push(e.at)
+      return true
+    case "LoadAt":
+      return e.buffer !== buffer && loadsOf(e.index, buffer, into, seen)
+    case "Apply":
+      return e.args.every((x) => loadsOf(x, buffer, into, seen))
+    case "Power":
+    case "Convert":
+    case "Bitcast":
+      return loadsOf(e.x, buffer, into, seen)
+    case "Constant":
+    case "Index":
+    case "Reduced":
+    case "Product":
+      return true
+  }
+}
+
+const readOnlyAt = (values: ReadonlyArray<Expression>, buffer: Buffer, at: Affine): boolean => {
+  const places: Array<Affine> = []
+  const seen = new Set<Expression>()
+  return values.every((e) => loadsOf(e, buffer, places, seen)) && places.every((place) => sameAffine(place, at))
+}
+
+const reads = (values: ReadonlyArray<Expression>, buffer: Buffer): boolean => {
+  const places: Array<Affine> = []
+  const seen = new Set<Expression>()
+  return !values.every((e) => loadsOf(e, buffer, places, seen)) || places.length > 0
+}
+
+const storesInPlace = (stores: ReadonlyArray<Store>, written: Buffer, read: Buffer): boolean => {
+  const own = stores.filter((s) => s.buffer === written)
+  return own.length === 1 && readOnlyAt(stores.map((s) => s.value), read, own[0].at)
+}
+
+/** May a loop write `written` over `read`, which it is the last to read? */
+const loopInPlace = (loop: Loop, written: Buffer, read: Buffer): boolean => {
+  const at = loop.stages.findIndex((s) => s._tag !== "Reduce" && s.stores.some((x) => x.buffer === written))
+  if (at < 0) return false
+  const stage = loop.stages[at]
+  if (stage._tag !== "Map" || !storesInPlace(stage.stores, written, read)) return false
+  // Earlier stages may read what is the row's own only; later ones would see what was written.
+  const [own] = stage.stores.filter((s) => s.buffer === written)
+  return loop.stages.every((s, i) => {
+    if (i === at) return true
+    const values = s._tag === "Reduce" ? [s.value] : s.stores.map((x) => x.value)
+    return i < at ? readOnlyAt(values, read, own.at) : !reads(values, read)
+  })
+}
+
+/** May the kernel write `written` where `read` is, which nobody reads after it? */
+const inPlace = (kernel: Kernel, written: Buffer, read: Buffer): boolean => {
+  if (written.size !== read.size || bytesPerElement(written.dtype) !== bytesPerElement(read.dtype)) return false
+  switch (kernel._tag) {
+    case "Loop":
+      return loopInPlace(kernel, written, read)
+    case "Group": {
+      const [writer, ...others] = kernel.loops.filter((loop) => touched(loop).writes.has(written))
+      return others.length === 0 && kernel.loops.every((loop) => loop === writer || !touched(loop).reads.has(read)) &&
+        loopInPlace(writer, written, read)
+    }
+    case "Dot":
+      if (kernel.x.buffer === read || kernel.y.buffer === read) return false
+      return read === kernel.out
+        ? isDense(kernel.epilogue, written, [...kernel.batch, kernel.m, kernel.n])
+        : written !== kernel.out && storesInPlace(kernel.epilogue, written, read)
+    case "Convolution":
+      if (kernel.x === read || kernel.y === read) return false
+      return read === kernel.out
+        ? isDense(kernel.epilogue, written, kernel.equation.outputs[0].aval.shape)
+        : written !== kernel.out && storesInPlace(kernel.epilogue, written, read)
+    case "Irregular":
+      return false
+  }
+}
+
+/** Is the buffer stored in the order of the product's own elements? */
+const isDense = (stores: ReadonlyArray<Store>, written: Buffer, shape: ReadonlyArray<number>): boolean => {
+  const own = stores.filter((s) => s.buffer === written)
+  let stride = 1
+  const dense = shape.toReversed().every((n, i) => {
+    const ok = n === 1 || own[0]?.at.strides[shape.length - 1 - i] === stride
+    stride *= n
+    return ok
+  })
+  return own.length === 1 && own[0].at.offset === 0 && dense
+}
+
+/** Goes through the steps in the order of time, and notes when buffers live. */
+class Timeline {
+  readonly lives = new Map<Buffer, Life>()
+  readonly locals = new Set<Buffer>()
+  /** Buffers whose address changes while a loop runs. */
+  readonly moving: Array<Buffer> = []
+  readonly kernels: Array<{ readonly time: number; readonly kernel: Kernel }> = []
+  #time = 0
+
+  #note(buffer: Buffer, time: number): void {
+    if (buffer.local === true) {
+      this.locals.add(buffer)
+      return
+    }
+    const life = this.lives.get(buffer)
+    if (life === undefined) this.lives.set(buffer, { buffer, from: time, to: time })
+    else life.to = Math.max(life.to, time)
+  }
+
+  steps(steps: ReadonlyArray<Step>): void {
+    for (const step of steps) this.#step(step)
+  }
+
+  get now(): number {
+    return this.#time
+  }
+
+  /** A body that may run again: what it reads from before lives until its end. */
+  #repeated(body: () => void): void {
+    const start = this.#time
+    body()
+    const end = this.#time
+    for (const life of this.lives.values()) if (life.from < start && life.to >= start) life.to = end
+  }
+
+  #step(step: Step): void {
+    const time = ++this.#time
+    switch (step._tag) {
+      case "Run": {
+        const { reads, writes } = touched(step.kernel)
+        this.kernels.push({ time, kernel: step.kernel })
+        for (const buffer of [...reads, ...writes]) this.#note(buffer, time)
+        return
+      }
+      case "Scan":
+      case "While": {
+        const slices = step._tag === "Scan" ? [...step.xs, ...step.ys] : []
+        for (const { current, init, next } of step.carries) {
+          for (const buffer of [init, current, next]) this.#note(buffer, time)
+          this.moving.push(current, next)
+        }
+        for (const { slice, whole } of slices) {
+          this.#note(whole, time)
+          this.moving.push(slice)
+        }
+        this.#repeated(() => {
+          this.#time++
+          if (step._tag === "While") {
+            this.steps(step.condition)
+            this.#note(step.holds, ++this.#time)
+          }
+          this.steps(step.body)
+          const end = ++this.#time
+          for (const { current, next } of step.carries) for (const buffer of [current, next]) this.#note(buffer, end)
+          for (const { whole } of slices) this.#note(whole, end)
+        })
+        const end = ++this.#time
+        for (const { current, next, result } of step.carries) {
+          for (const buffer of [current, next, result]) this.#note(buffer, end)
+        }
+        return
+      }
+      case "Cond":
+        this.#note(step.index, time)
+        for (const branch of step.branches) this.steps(branch)
+        this.#time++
+        for (const buffer of step.outputs) this.#note(buffer, this.#time)
+        return
+      case "Callback":
+        for (const x of step.inputs) if ("name" in x) this.#note(x, time)
+        return
+    }
+  }
+}
+
+/** Buffers that share memory because one is written over the other, by their last. */
+class Merged {
+  readonly #into = new Map<Buffer, Buffer>()
+
+  find(buffer: Buffer): Buffer {
+    let b = buffer
+    for (let next = this.#into.get(b); next !== undefined; next = this.#into.get(b)) b = next
+    return b
+  }
+
+  merge(buffer: Buffer, into: Buffer): void {
+    this.#into.set(buffer, into)
+  }
+}
+
+/** Places for lives so that none overlap: the largest first, each at the lowest free offset. */
+const allocate = (lives: ReadonlyArray<Life>): { readonly offsets: Map<Buffer, number>; readonly bytes: number } => {
+  const offsets = new Map<Buffer, number>()
+  const placed: Array<{ readonly life: Life; readonly offset: number; readonly end: number }> = []
+  let bytes = 0
+  for (const life of lives.toSorted((a, b) => bytesOf(b.buffer) - bytesOf(a.buffer) || a.from - b.from)) {
+    const size = bytesOf(life.buffer)
+    let offset = 0
+    for (const other of placed) {
+      if (other.life.from > life.to || other.life.to < life.from) continue
+      if (other.offset >= offset + size) break
+      offset = Math.max(offset, other.end)
+    }
+    offsets.set(life.buffer, offset)
+    const entry = { life, offset, end: offset + size }
+    let at = placed.length
+    while (at > 0 && placed[at - 1].offset > offset) at--
+    placed.splice(at, 0, entry)
+    bytes = Math.max(bytes, entry.end)
+  }
+  return { offsets, bytes }
+}
+
+/** The most bytes that live at once. */
+const liveBytesOf = (lives: ReadonlyArray<Life>): number => {
+  const changes = new Map<number, number>()
+  for (const { buffer, from, to } of lives) {
+    changes.set(from, (changes.get(from) ?? 0) + bytesOf(buffer))
+    changes.set(to + 1, (changes.get(to + 1) ?? 0) - bytesOf(buffer))
+  }
+  let now = 0
+  let most = 0
+  for (const [, change] of [...changes].toSorted(([a], [b]) => a - b)) {
+    now += change
+    most = Math.max(most, now)
+  }
+  return most
+}
+
+/** Plans the memory of a compiled Program. */
+export const plan = (compiled: Compiled, aliases: Aliases = []): Plan => {
+  const timeline = new Timeline()
+  timeline.steps(compiled.steps)
+  const end = timeline.now + 1
+  const { lives } = timeline
+  const outputs = new Set<Buffer>()
+  for (const output of compiled.outputs) {
+    if (output._tag !== "Buffer") continue
+    outputs.add(output.buffer)
+    const life = lives.get(output.buffer)
+    if (life !== undefined) life.to = end
+  }
+
+  let next: number = slots.first
+  const bySlot = new Map<Buffer, number>()
+  const inputs = compiled.inputs.map((buffer) => {
+    if (buffer === undefined) return undefined
+    const slot = next++
+    bySlot.set(buffer, slot)
+    return slot
+  })
+  for (const buffer of timeline.moving) if (!bySlot.has(buffer)) bySlot.set(buffer, next++)
+
+  // Outputs that take an input's place.
+  const copies: Array<{ readonly from: Buffer; readonly input: number }> = []
+  const merged = new Merged()
+  const kernelAt = new Map<number, Kernel>(timeline.kernels.map(({ kernel, time }) => [time, kernel]))
+  for (const [output, input] of aliases) {
+    const out = compiled.outputs[output]
+    const buffer = compiled.inputs[input]
+    if (out._tag !== "Buffer") continue
+    const written = lives.get(out.buffer)
+    if (written === undefined) continue
+    const read = buffer === undefined ? undefined : lives.get(buffer)
+    const free = read === undefined || read.to < written.from
+    const kernel = kernelAt.get(written.from)
+    const own = buffer !== undefined && !free && read.to === written.from && kernel !== undefined &&
+      !timeline.moving.includes(out.buffer) && inPlace(kernel, out.buffer, buffer)
+    if (buffer !== undefined && (free || own) && !bySlot.has(out.buffer)) bySlot.set(out.buffer, inputs[input] ?? 0)
+    else copies.push({ from: out.buffer, input })
+  }
+
+  // Temporary buffers written over others that end where they begin.
+  for (const { kernel, time } of timeline.kernels) {
+    const { reads, writes } = touched(kernel)
+    const taken = new Set<Buffer>()
+    const old = [...reads, ...kernel._tag === "Dot" || kernel._tag === "Convolution" ? [kernel.out] : []]
+    for (const written of writes) {
+      const life = lives.get(written)
+      if (life === undefined || life.from !== time || bySlot.has(written)) continue
+      const found = old.find((read) =>
+        read !== written && !taken.has(read) && !bySlot.has(read) && lives.get(read)?.to === time &&
+        merged.find(read) !== merged.find(written) && !outputs.has(read) && inPlace(kernel, written, read)
+      )
+      if (found === undefined) continue
+      taken.add(found)
+      merged.merge(written, merged.find(found))
+    }
+  }
+  const groups = new Map<Buffer, Life>()
+  for (const life of lives.values()) {
+    if (bySlot.has(life.buffer)) continue
+    const root = merged.find(life.buffer)
+    const group = groups.get(root)
+    if (group === undefined) groups.set(root, { buffer: root, from: life.from, to: life.to })
+    else {
+      group.from = Math.min(group.from, life.from)
+      group.to = Math.max(group.to, life.to)
+    }
+  }
+  const carried = timeline.moving.filter((buffer) => lives.has(buffer)).map((buffer) => {
+    const life = lives.get(buffer)
+    return { buffer, from: life?.from ?? 0, to: life?.to ?? 0 }
+  })
+  const all = [...groups.values(), ...carried]
+  const { bytes, offsets } = allocate(all)
+  const locals = localOffsets(timeline)
+
+  return {
+    place: (buffer) => {
+      const local = locals.offsets.get(buffer)
+      if (local !== undefined) return { slot: slots.scratch, offset: local }
+      const slot = bySlot.get(buffer)
+      if (slot !== undefined) return { slot, offset: 0 }
+      const offset = offsets.get(merged.find(buffer))
+      if (offset === undefined) throw new Error(`the plan has no place for ${buffer.name}`)
+      return { slot: slots.arena, offset }
+    },
+    home: (buffer) => offsets.get(buffer) ?? 0,
+    inputs,
+    slots: next,
+    arenaBytes: bytes,
+    liveBytes: liveBytesOf(all),
+    localBytes: locals.bytes,
+    copies
+  }
+}
+
+/** Rows' own buffers, one behind the other within a kernel. */
+const localOffsets = ({ kernels }: Timeline): { readonly offsets: Map<Buffer, number>; readonly bytes: number } => {
+  const offsets = new Map<Buffer, number>()
+  let bytes = 0
+  for (const { kernel } of kernels) {
+    let next = 0
+    for (const buffer of touched(kernel).writes) {
+      if (buffer.local !== true) continue
+      offsets.set(buffer, next)
+      next += bytesOf(buffer)
+    }
+    bytes = Math.max(bytes, next)
+  }
+  return { offsets, bytes }
+}
