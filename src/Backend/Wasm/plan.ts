@@ -94,8 +94,8 @@ const loopInPlace = (loop: Loop, written: Buffer, read: Buffer): boolean => {
   const stage = loop.stages[at]
   if (stage._tag !== "Map" || !storesInPlace(stage.stores, written, read)) return false
   // Earlier stages may read what is the row's own only; later ones would see what was written.
-  const [own] = stage.stores.filter((s) => s.buffer === written)
-  return loop.stages.every((s, i) => {
+  const own = stage.stores.find((s) => s.buffer === written)
+  return own !== undefined && loop.stages.every((s, i) => {
     if (i === at) return true
     const values = s._tag === "Reduce" ? [s.value] : s.stores.map((x) => x.value)
     return i < at ? readOnlyAt(values, read, own.at) : !reads(values, read)
@@ -144,8 +144,9 @@ const isDense = (stores: ReadonlyArray<Store>, written: Buffer, shape: ReadonlyA
 class Timeline {
   readonly lives = new Map<Buffer, Life>()
   readonly locals = new Set<Buffer>()
-  /** Buffers whose address changes while a loop runs. */
-  readonly moving: Array<Buffer> = []
+  /** Buffers whose address changes while a loop runs: slices of others, and carries, which have memory of their own. */
+  readonly slices: Array<Buffer> = []
+  readonly carries: Array<Buffer> = []
   readonly kernels: Array<{ readonly time: number; readonly kernel: Kernel }> = []
   #time = 0
 
@@ -189,11 +190,11 @@ class Timeline {
         const slices = step._tag === "Scan" ? [...step.xs, ...step.ys] : []
         for (const { current, init, next } of step.carries) {
           for (const buffer of [init, current, next]) this.#note(buffer, time)
-          this.moving.push(current, next)
+          this.carries.push(current, next)
         }
         for (const { slice, whole } of slices) {
           this.#note(whole, time)
-          this.moving.push(slice)
+          this.slices.push(slice)
         }
         this.#repeated(() => {
           this.#time++
@@ -301,7 +302,8 @@ export const plan = (compiled: Compiled, aliases: Aliases = []): Plan => {
     bySlot.set(buffer, slot)
     return slot
   })
-  for (const buffer of timeline.moving) if (!bySlot.has(buffer)) bySlot.set(buffer, next++)
+  const moving = new Set([...timeline.slices, ...timeline.carries])
+  for (const buffer of moving) if (!bySlot.has(buffer)) bySlot.set(buffer, next++)
 
   // Outputs that take an input's place.
   const copies: Array<{ readonly from: Buffer; readonly input: number }> = []
@@ -311,15 +313,18 @@ export const plan = (compiled: Compiled, aliases: Aliases = []): Plan => {
     const out = compiled.outputs[output]
     const buffer = compiled.inputs[input]
     if (out._tag !== "Buffer") continue
+    // An input that is handed through too is still needed when all is done.
+    const isPassed = compiled.outputs.some((o) => o._tag === "Input" && o.index === input)
     const written = lives.get(out.buffer)
     if (written === undefined) continue
     const read = buffer === undefined ? undefined : lives.get(buffer)
     const free = read === undefined || read.to < written.from
     const kernel = kernelAt.get(written.from)
     const own = buffer !== undefined && !free && read.to === written.from && kernel !== undefined &&
-      !timeline.moving.includes(out.buffer) && inPlace(kernel, out.buffer, buffer)
-    if (buffer !== undefined && (free || own) && !bySlot.has(out.buffer)) bySlot.set(out.buffer, inputs[input] ?? 0)
-    else copies.push({ from: out.buffer, input })
+      !moving.has(out.buffer) && inPlace(kernel, out.buffer, buffer)
+    if (buffer !== undefined && !isPassed && (free || own) && !bySlot.has(out.buffer)) {
+      bySlot.set(out.buffer, inputs[input] ?? 0)
+    } else copies.push({ from: out.buffer, input })
   }
 
   // Temporary buffers written over others that end where they begin.
@@ -350,10 +355,7 @@ export const plan = (compiled: Compiled, aliases: Aliases = []): Plan => {
       group.to = Math.max(group.to, life.to)
     }
   }
-  const carried = timeline.moving.filter((buffer) => lives.has(buffer)).map((buffer) => {
-    const life = lives.get(buffer)
-    return { buffer, from: life?.from ?? 0, to: life?.to ?? 0 }
-  })
+  const carried = timeline.carries.flatMap((buffer) => lives.get(buffer) ?? [])
   const all = [...groups.values(), ...carried]
   const { bytes, offsets } = allocate(all)
   const locals = localOffsets(timeline)

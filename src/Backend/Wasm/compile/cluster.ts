@@ -34,17 +34,15 @@ export class MustBeRoot {
   }
 }
 
-const axesOf = (value: Value): ReadonlyArray<number> => (value.node?.equation as EquationOf<"reduce_sum">).params.axes
-
 const isReduced = (value: Value): boolean => value.node !== undefined && isReduction(value.node)
 
 /** The cluster of one root. */
-export const single = (value: Value): Cluster => ({
-  roots: [value],
-  space: isReduced(value) && value.node !== undefined
-    ? reductionSpace(value.node.inputs[0].aval.shape, axesOf(value))
-    : spaceOf(value.aval.shape)
-})
+export const single = (value: Value): Cluster => {
+  const { node } = value
+  if (node === undefined || !isReduction(node)) return { roots: [value], space: spaceOf(value.aval.shape) }
+  const { axes } = (node.equation as EquationOf<"reduce_sum">).params
+  return { roots: [value], space: reductionSpace(node.inputs[0].aval.shape, axes) }
+}
 
 /** The space of both, if one kernel can hold them. */
 export const joined = (a: Space, b: Space): Space | undefined =>

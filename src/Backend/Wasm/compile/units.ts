@@ -183,7 +183,7 @@ export class Units {
 
   /** Gives products and convolutions the elementwise clusters that follow them. */
   absorb(): void {
-    for (const unit of [...this.#units]) {
+    for (const unit of Array.from(this.#units)) {
       const { node } = unit
       const primitive = node?.equation.primitive
       if (node === undefined || (primitive !== "dot_general" && primitive !== "conv_general_dilated")) continue

@@ -78,4 +78,3 @@ const cosines = alternating(0)
 /** sin πr and cos πr for |r| ≤ 1/2: Taylor's series. */
 export const sinPi = (r: Value): Value => d.mul(r, polynomialInDoubles(d.mul(r, r), sines))
 export const cosPi = (r: Value): Value => polynomialInDoubles(d.mul(r, r), cosines)
-

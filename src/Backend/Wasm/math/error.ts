@@ -1,33 +1,34 @@
 /** The error function, its complement and its inverse. */
 import { expInDoubles, inDoubles, log1pInDoubles } from "./double.ts"
+import { expModerate } from "./exponential.ts"
 import { call, type Helper } from "./helper.ts"
 import { b, d, f, polynomial, polynomialInDoubles, type Value, withSign } from "./value.ts"
 
-// XLA's rational approximation x·p(x²)/q(x²); erf is ±1 beyond the number where it is less than half a unit from it.
-const erfBound = 3.7439211627767994
-const erfNumerator = [
-  0.00022905065861350646,
-  0.0034082910107109506,
-  0.050955695062380861,
-  0.18520832239976145,
-  1.128379143519084
+// N. Juffa's erff (2018, freely usable): an odd polynomial near 0, and 1 - e^p(|x|) beyond 475/512; highest power first.
+const erfCentral = [
+  -5.96761703e-4,
+  4.99119423e-3,
+  -2.67681349e-2,
+  1.12819925e-1,
+  -3.76125336e-1,
+  1.28379166e-1
 ]
-const erfDenominator = [
-  -1.1791602954361697e-7,
-  0.000023547966471313185,
-  0.0010179625278914885,
-  0.014070470171167667,
-  0.11098505178285362,
-  0.49746925110067538,
-  1
+const erfExponent = [
+  -1.72853470e-5,
+  3.83197126e-4,
+  -3.88396438e-3,
+  2.42546219e-2,
+  -1.06777877e-1,
+  -6.34846687e-1,
+  -1.28717512e-1
 ]
 
 /** The error function. */
 export const erf = (x: Value): Value => {
-  const a = f.pmin(f.pmax(x, -erfBound), erfBound)
-  const w = f.mul(a, a)
-  const r = f.div(f.mul(a, polynomial(w, erfNumerator)), polynomial(w, erfDenominator))
-  return f.pmin(f.pmax(r, -1), 1)
+  const a = f.pmin(f.abs(x), 4)
+  const near = f.madd(polynomial(f.mul(a, a), erfCentral), a, a)
+  const far = f.sub(1, expModerate(f.sub(f.mul(polynomial(a, erfExponent), a), a)))
+  return withSign(b.select(f.gt(a, 0.927734375), far, near), x)
 }
 
 // Rational approximations of erf and erfc by intervals of |x|: Sun Microsystems' fdlibm, s_erf.c (freely usable); highest

@@ -60,6 +60,12 @@ export const exp2 = (x: Value): Value => {
   return scale(f.add(expm1Reduced(r), 1), shifted)
 }
 
+/** eˣ for |x| ≤ 87, where 2ⁿ is a normal number. */
+export const expModerate = (x: Value): Value => {
+  const { r, shifted } = reduce(x)
+  return f.mul(f.add(expm1Reduced(r), 1), power(shifted, 0))
+}
+
 /** eˣ for x ≤ 0: 2²⁴ times it is a normal number wherever it is not 0. */
 const expNegative = (x: Value): Value => {
   const { r, shifted } = reduce(f.pmax(x, -104))

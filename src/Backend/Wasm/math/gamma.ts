@@ -43,7 +43,8 @@ const lgammaHelper: Helper = {
   cost: 400,
   formula: (x) => {
     const infinite = b.or(isPole(x), f.eq(f.abs(x), Infinity))
-    return b.or(b.select(infinite, Infinity, inDoubles(lgammaDouble)(x)), f.ne(x, x))
+    const isRoot = b.or(f.eq(x, 1), f.eq(x, 2))
+    return b.or(b.select(infinite, Infinity, b.andnot(inDoubles(lgammaDouble)(x), isRoot)), f.ne(x, x))
   }
 }
 

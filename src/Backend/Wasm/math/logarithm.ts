@@ -54,7 +54,8 @@ export const log1p = (x: Value): Value => {
   const sum = f.add(x, 1)
   const lost = b.select(f.lt(x, 1), f.sub(x, f.sub(sum, 1)), f.sub(1, f.sub(sum, x)))
   const { e, m } = split(sum)
-  const scale = i.sub(127 << 23, i.shl(e, 23))
+  // Of large sums nothing is lost that matters.
+  const scale = i.sub(127 << 23, i.shl(i.min(e, 64), 23))
   const v = f.madd(lost, scale, f.sub(m, 1))
   return b.or(edges(sum, assemble(f.signed(e), v)), signOf(x))
 }

@@ -1,6 +1,6 @@
 /** Roots and powers. */
-import { call, type Helper } from "./helper.ts"
 import { expInDoubles, inDoubles, logInDoubles } from "./double.ts"
+import { call, type Helper } from "./helper.ts"
 import { b, d, f, i, type Operand, type Value, withSign } from "./value.ts"
 
 /** √x: exact, as IEEE 754 has it. */
@@ -21,7 +21,7 @@ export const cbrt = (x: Value): Value => {
     r = f.sub(r, f.div(f.mul(r, t), f.add(f.add(t, t), 3)))
   }
   const root = withSign(b.select(tiny, f.mul(r, 2 ** -8), r), x)
-  return b.select(f.lt(f.abs(f.sub(x, f.div(1, x))), Infinity), root, x)
+  return b.select(b.and(f.gt(a, 0), f.lt(a, Infinity)), root, x)
 }
 
 /** |x|ʸ by e^(y log |x|) in doubles, and then C's rules for signs, zeros and infinities. */
@@ -68,4 +68,3 @@ export const power = (
   const whole = result ?? one
   return n < 0 ? over(one, whole) : whole
 }
-

@@ -30,8 +30,7 @@ const quadrants = (code: Code, emission: Emission, constants: Local, bits: Local
     digit(k + 1)
     code.op("i64.or")
   }
-  const significand = () =>
-    code.get(bits).i32(0x7fffff).op("i32.and").i32(0x800000).op("i32.or").op("i64.extend_i32_u")
+  const significand = () => code.get(bits).i32(0x7fffff).op("i32.and").i32(0x800000).op("i32.or").op("i64.extend_i32_u")
   code.get(bits).i32(23).op("i32.shr_u").i32(255).op("i32.and").i32(120).op("i32.sub").set(exponent)
   // Small angles are not asked for, but their lanes come along.
   code.get(exponent).i32(0).get(exponent).i32(0).op("i32.gt_s").op("select").set(exponent)
