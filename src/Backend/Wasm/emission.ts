@@ -36,6 +36,10 @@ export interface Plan {
   /** Of carries' `current` and `next` (and outer ones' inside other loops): places that are not moved by their loop. */
   readonly homes: ReadonlyMap<Buffer, Place>
   readonly arenaBytes: number
+  /** The most bytes of temporary buffers that live at once: what no plan can be below. */
+  readonly liveBytes: number
+  /** A thread's own memory for rows (`Buffer.local`), in the slot `scratch`. */
+  readonly localBytes: number
   readonly slotCount: number
 }
 

@@ -4,38 +4,16 @@
  * reads an element last and writes another at the same index does so in place. An output that takes an input's place
  * (donation) is written there directly wherever nothing reads the input afterwards.
  */
-import { bits, type DType } from "../../Tensor/DType.ts"
+import { byteSize } from "../../Tensor/DType.ts"
 import { touched } from "./compile/group.ts"
-import type { Place } from "./emission.ts"
-import { slots } from "./emission.ts"
+import { type Place, type Plan, slots } from "./emission.ts"
 import type { Affine, Buffer, Compiled, Expression, Kernel, Loop, Step, Store } from "./ir.ts"
 
-/** Bytes of one element in memory. */
-export const bytesPerElement = (dtype: DType): number => dtype === "bool" ? 1 : bits(dtype) / 8
-
 /** Bytes of a buffer, up to the next multiple of 16. */
-export const bytesOf = (buffer: Buffer): number => Math.ceil(buffer.size * bytesPerElement(buffer.dtype) / 16) * 16
+const bytesOf = (buffer: Buffer): number => Math.ceil(buffer.size * byteSize(buffer.dtype) / 16) * 16
 
 /** Which output takes the place of which input. */
 export type Aliases = ReadonlyArray<readonly [output: number, input: number]>
-
-/** Places, and how much memory they need. */
-export interface Plan {
-  readonly place: (buffer: Buffer) => Place
-  /** Where in the arena a buffer begins whose address a loop changes: a carry's `current` or `next`. */
-  readonly home: (buffer: Buffer) => number
-  /** The slot of input i; undefined when nobody reads it. */
-  readonly inputs: ReadonlyArray<number | undefined>
-  /** Slots of a frame. */
-  readonly slots: number
-  readonly arenaBytes: number
-  /** The most bytes of temporary buffers that live at once: what no plan can be below. */
-  readonly liveBytes: number
-  /** A thread's own memory for rows. */
-  readonly localBytes: number
-  /** Outputs that take an input's place, but had to be written elsewhere: to be copied there when all is done. */
-  readonly copies: ReadonlyArray<{ readonly from: Buffer; readonly input: number }>
-}
 
 interface Life {
   readonly buffer: Buffer
@@ -104,7 +82,7 @@ const loopInPlace = (loop: Loop, written: Buffer, read: Buffer): boolean => {
 
 /** May the kernel write `written` where `read` is, which nobody reads after it? */
 const inPlace = (kernel: Kernel, written: Buffer, read: Buffer): boolean => {
-  if (written.size !== read.size || bytesPerElement(written.dtype) !== bytesPerElement(read.dtype)) return false
+  if (written.size !== read.size || byteSize(written.dtype) !== byteSize(read.dtype)) return false
   switch (kernel._tag) {
     case "Loop":
       return loopInPlace(kernel, written, read)
@@ -306,7 +284,6 @@ export const plan = (compiled: Compiled, aliases: Aliases = []): Plan => {
   for (const buffer of moving) if (!bySlot.has(buffer)) bySlot.set(buffer, next++)
 
   // Outputs that take an input's place.
-  const copies: Array<{ readonly from: Buffer; readonly input: number }> = []
   const merged = new Merged()
   const kernelAt = new Map<number, Kernel>(timeline.kernels.map(({ kernel, time }) => [time, kernel]))
   for (const [output, input] of aliases) {
@@ -322,9 +299,8 @@ export const plan = (compiled: Compiled, aliases: Aliases = []): Plan => {
     const kernel = kernelAt.get(written.from)
     const own = buffer !== undefined && !free && read.to === written.from && kernel !== undefined &&
       !moving.has(out.buffer) && inPlace(kernel, out.buffer, buffer)
-    if (buffer !== undefined && !isPassed && (free || own) && !bySlot.has(out.buffer)) {
-      bySlot.set(out.buffer, inputs[input] ?? 0)
-    } else copies.push({ from: out.buffer, input })
+    const slot = inputs[input]
+    if (slot !== undefined && !isPassed && (free || own) && !bySlot.has(out.buffer)) bySlot.set(out.buffer, slot)
   }
 
   // Temporary buffers written over others that end where they begin.
@@ -358,40 +334,38 @@ export const plan = (compiled: Compiled, aliases: Aliases = []): Plan => {
   const carried = timeline.carries.flatMap((buffer) => lives.get(buffer) ?? [])
   const all = [...groups.values(), ...carried]
   const { bytes, offsets } = allocate(all)
-  const locals = localOffsets(timeline)
+  const locals = localPlaces(timeline)
 
+  const places = new Map<Buffer, Place>(locals.places)
+  const homes = new Map<Buffer, Place>()
+  const arena = (buffer: Buffer): Place => ({ slot: slots.arena, offset: offsets.get(merged.find(buffer)) ?? 0 })
+  for (const buffer of lives.keys()) {
+    const slot = bySlot.get(buffer)
+    places.set(buffer, slot === undefined ? arena(buffer) : { slot, offset: 0 })
+  }
+  for (const buffer of timeline.carries) homes.set(buffer, arena(buffer))
   return {
-    place: (buffer) => {
-      const local = locals.offsets.get(buffer)
-      if (local !== undefined) return { slot: slots.scratch, offset: local }
-      const slot = bySlot.get(buffer)
-      if (slot !== undefined) return { slot, offset: 0 }
-      const offset = offsets.get(merged.find(buffer))
-      if (offset === undefined) throw new Error(`the plan has no place for ${buffer.name}`)
-      return { slot: slots.arena, offset }
-    },
-    home: (buffer) => offsets.get(buffer) ?? 0,
-    inputs,
-    slots: next,
+    places,
+    homes,
+    slotCount: next,
     arenaBytes: bytes,
     liveBytes: liveBytesOf(all),
-    localBytes: locals.bytes,
-    copies
+    localBytes: locals.bytes
   }
 }
 
 /** Rows' own buffers, one behind the other within a kernel. */
-const localOffsets = ({ kernels }: Timeline): { readonly offsets: Map<Buffer, number>; readonly bytes: number } => {
-  const offsets = new Map<Buffer, number>()
+const localPlaces = ({ kernels }: Timeline): { readonly places: Map<Buffer, Place>; readonly bytes: number } => {
+  const places = new Map<Buffer, Place>()
   let bytes = 0
   for (const { kernel } of kernels) {
     let next = 0
     for (const buffer of touched(kernel).writes) {
       if (buffer.local !== true) continue
-      offsets.set(buffer, next)
+      places.set(buffer, { slot: slots.scratch, offset: next })
       next += bytesOf(buffer)
     }
     bytes = Math.max(bytes, next)
   }
-  return { offsets, bytes }
+  return { places, bytes }
 }
