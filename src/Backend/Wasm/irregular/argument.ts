@@ -4,7 +4,6 @@
  * twice: for its best element, four at a time, and for the first place where that is.
  */
 import type { EquationOf } from "../../../Program/Program.ts"
-import * as DTypes from "../../../Tensor/DType.ts"
 import * as Shape from "../../../Tensor/Shape.ts"
 import type { Code, Local } from "../assembler/index.ts"
 import type { Emission, Emitted } from "../emission.ts"

@@ -143,7 +143,8 @@ const logAddExp = (): Code => {
   c.get(a).get(b).op("f64.max").tee(top)
   // Infinities stay; nan is not equal to itself, and goes through the arithmetic.
   c.get(top).op("f64.abs").f64(Infinity).op("f64.eq").if(() => c.get(top).op("return"))
-  c.get(a).get(b).op("f64.min").get(top).op("f64.sub").f64(-40).op("f64.max").f64(1 / 64).op("f64.mul").set(d)
+  c.get(a).get(b).op("f64.min").get(top).op("f64.sub").tee(d).f64(-40).op("f64.lt").if(() => c.get(top).op("return"))
+  c.get(d).f64(1 / 64).op("f64.mul").set(d)
   horner(c, d, [1 / 362880, 1 / 40320, 1 / 5040, 1 / 720, 1 / 120, 1 / 24, 1 / 6, 1 / 2, 1, 1])
   c.set(u)
   for (let k = 0; k < 6; k++) c.get(u).get(u).op("f64.mul").set(u)

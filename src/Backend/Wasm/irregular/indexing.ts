@@ -202,7 +202,8 @@ export const gather = (
       unit,
       { slice, window: to },
       () => copyBlock(c, window, [to, slice], width),
-      () => fillBlock(c, window.map(({ size, steps: [step] }) => ({ size, steps: [step] })), to, width, () => c.i32(filler))
+      () =>
+        fillBlock(c, window.map(({ size, steps: [step] }) => ({ size, steps: [step] })), to, width, () => c.i32(filler))
     )
   })
   return b.emitted(out.size === 0 ? 0 : Shape.size(batch), Shape.size(batch) * (4 + points(window) * width / 8))

@@ -3,7 +3,7 @@
  * and combined with another. 16-bit floats are converted by functions that a module gets once.
  */
 import * as DTypes from "../../../Tensor/DType.ts"
-import { type Callable, Code, type Module } from "../assembler/index.ts"
+import { Code } from "../assembler/index.ts"
 import type { Emission } from "../emission.ts"
 
 /** How elements of a dtype are handled. */
@@ -74,20 +74,6 @@ const converters = {
   bfloat16: { decode: decodeBfloat16, encode: encodeBfloat16 }
 } as const
 
-/** The functions that a module has already. */
-const written = new WeakMap<Module, Map<string, Callable>>()
-
-/** A function of a module, written when it is first asked for. */
-export const once = (module: Module, name: string, make: () => Code): Callable => {
-  const functions = written.get(module) ?? new Map<string, Callable>()
-  written.set(module, functions)
-  const known = functions.get(name)
-  if (known !== undefined) return known
-  const added = module.add(name, make())
-  functions.set(name, added)
-  return added
-}
-
 const half = (e: Emission, dtype: "float16" | "bfloat16"): Numbers => {
   const { decode, encode } = converters[dtype]
   return {
@@ -95,8 +81,8 @@ const half = (e: Emission, dtype: "float16" | "bfloat16"): Numbers => {
     type: "f32",
     bytes: 2,
     signed: true,
-    load: (c, offset = 0) => c.load("i32.load16_u", offset).call(once(e.module, `${dtype}_decode`, decode)),
-    store: (c, offset = 0) => c.call(once(e.module, `${dtype}_encode`, encode)).store("i32.store16", offset)
+    load: (c, offset = 0) => c.load("i32.load16_u", offset).call(e.module.once(`element_of_${dtype}`, decode)),
+    store: (c, offset = 0) => c.call(e.module.once(`element_to_${dtype}`, encode)).store("i32.store16", offset)
   }
 }
 
@@ -136,7 +122,8 @@ export const numbersOf = (e: Emission, dtype: DTypes.DType): Numbers => {
 }
 
 /** Pushes a constant. */
-export const constant = (c: Code, { type }: Numbers, value: number): Code => type === "f32" ? c.f32(value) : c.i32(value)
+export const constant = (c: Code, { type }: Numbers, value: number): Code =>
+  type === "f32" ? c.f32(value) : c.i32(value)
 
 /** How two numbers become one. */
 export type Combine = "add" | "mul" | "max" | "min"

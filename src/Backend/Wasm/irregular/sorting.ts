@@ -169,7 +169,8 @@ class Entries {
 }
 
 /** How long sorting a line takes, in nanoseconds. */
-const timeOf = (n: number, dtype: DType): number => n < few ? n * n / 2 : 300 * digits(dtype).length + n * 4 * digits(dtype).length
+const timeOf = (n: number, dtype: DType): number =>
+  n < few ? n * n / 2 : 300 * digits(dtype).length + n * 4 * digits(dtype).length
 
 /** Sorts operands along an axis. A unit is a line. */
 export const sort = (e: Emission, { inputs, name, outputs }: Irregular, equation: EquationOf<"sort">): Emitted => {

@@ -46,7 +46,10 @@ export const walk = (c: Code, axes: ReadonlyArray<Axis>, moving: ReadonlyArray<L
 }
 
 /** Splits off the last axis if all addresses step over single elements of `width` bytes along it: the length of a run. */
-const run = (axes: ReadonlyArray<Axis>, width: number): { readonly outer: ReadonlyArray<Axis>; readonly length: number } => {
+const run = (
+  axes: ReadonlyArray<Axis>,
+  width: number
+): { readonly outer: ReadonlyArray<Axis>; readonly length: number } => {
   const last = axes.at(-1)
   return last !== undefined && last.steps.every((s) => s === width)
     ? { outer: axes.slice(0, -1), length: last.size }

@@ -205,8 +205,8 @@ export class Engine {
     const { assembled, plan } = program
     const threads = this.#crew.threads
     const count = program.inputs.length
-    const replaced: Array<DeviceStorage | undefined> = new Array(count)
-    const addresses: Array<number> = new Array(count)
+    const replaced: Array<DeviceStorage | undefined> = []
+    const addresses: Array<number> = []
     // Storages that come twice, and so must not be overwritten.
     const twice = new Set<object>()
     let staged = rounded(plan.arenaBytes)
@@ -306,7 +306,7 @@ export class Engine {
 
   #finish({ inputs, program, replaced }: Prepared): ReadonlyArray<Storage> {
     const { outputs } = program
-    const out: Array<Storage> = new Array(outputs.length)
+    const out: Array<Storage> = []
     // What leaves is copied out first, and so is what moves from one input to another: what takes an input's place
     // overwrites it.
     for (let i = 0; i < outputs.length; i++) {
@@ -320,7 +320,7 @@ export class Engine {
       const own = replaced[input]
       const target = own === undefined ? undefined : this.residents.of(own)
       if (own === undefined || target === undefined) throw new Error("an output has no memory to take the place of")
-      const moved = out[i]
+      const moved: Storage | undefined = out[i]
       if (moved === undefined) {
         const source = from._tag === "Place" ? this.#addressOf(from.place) : target.address
         if (source !== target.address && bytes > 0) this.heap.copy(target.address, source, bytes)

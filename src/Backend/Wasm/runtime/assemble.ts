@@ -62,7 +62,7 @@ export const assemble = (compiled: Compiled, plan: Plan, emitKernel: EmitKernel,
   const module = new Module({ shared, initial: 1, maximum: maximumPages })
   const callback = module.import("callback", ["i32", "i32"])
   const constants = new Constants()
-  let scratchBytes = 0
+  let scratchBytes = plan.localBytes
   const emission: Emission = {
     module,
     features,
