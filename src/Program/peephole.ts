@@ -50,8 +50,28 @@ const convert = (x: Literal, to: DType.DType): number | undefined => {
   return whole && x.value >= min && x.value <= max ? x.value : undefined
 }
 
+/** Two constants, where JavaScript rounds as float32 does: once, to the nearest. */
+const folded = (equation: Equation): number | undefined => {
+  const [x, y] = equation.inputs
+  if (x._tag !== "Literal" || y._tag !== "Literal" || x.aval.dtype !== "float32") return undefined
+  switch (equation.primitive) {
+    case "add":
+      return Math.fround(x.value + y.value)
+    case "sub":
+      return Math.fround(x.value - y.value)
+    case "mul":
+      return Math.fround(x.value * y.value)
+    case "div":
+      return Math.fround(x.value / y.value)
+    default:
+      return undefined
+  }
+}
+
 const ofBinary = (equation: Equation, definition: Definition): Rewritten => {
   const [x, y] = equation.inputs
+  const constant = folded(equation)
+  if (constant !== undefined) return { atom: literal(constant, equation.outputs[0].aval) }
   const float = DType.isFloat(x.aval.dtype)
   switch (equation.primitive) {
     case "add": {

@@ -3,16 +3,20 @@
  * slices and reshapes only move the access; what is in memory is loaded. A value that is used twice at one access is
  * one expression.
  */
+import type { EquationOf } from "../../../Program/Program.ts"
 import { elementwise } from "../../../Program/rules/elementwise.ts"
-import type { DType } from "../../../Tensor/DType.ts"
+import { type DType, iinfo, isFloat } from "../../../Tensor/DType.ts"
 import type { Shape } from "../../../Tensor/Shape.ts"
 import type { Affine, Buffer, Expression, Op, Reduction } from "../ir.ts"
 import {
   type Access,
   alongAxis,
+  constant,
   keyOf,
   linear,
   Opaque,
+  plus,
+  scaled,
   throughBroadcast,
   throughReshape,
   throughReverse,
@@ -20,6 +24,7 @@ import {
   throughTranspose,
   volume
 } from "./access.ts"
+import { gatherPick, type Pick, scatterPick } from "./pick.ts"
 import type { Node, Operand, Value } from "./region.ts"
 
 /** What stands for a value inside one kernel. */
@@ -71,8 +76,13 @@ export const isInlinable = (node: Node): boolean => {
     const [x] = node.equation.inputs
     return x.aval.shape.length === node.equation.outputs[0].aval.shape.length
   }
-  return elementwiseNames.has(primitive) || isView(node) || primitive === "iota" || primitive === "threefry2x32"
+  return elementwiseNames.has(primitive) || isView(node) || primitive === "iota" || primitive === "threefry2x32" ||
+    isPick(node)
 }
+
+/** Does the node read or change one element a row, at a computed index? */
+export const isPick = ({ outputs: [value] }: Node): boolean =>
+  value !== undefined && (gatherPick(value) ?? scatterPick(value)) !== undefined
 
 const costly: ReadonlySet<string> = new Set(
   ("exp exp2 expm1 log log1p cbrt sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh logistic erf erfc erf_inv " +
@@ -213,6 +223,10 @@ export class Expressions {
         return { _tag: "Power", x: this.at(inputs[0], access), y: equation.params.y, dtype }
       case "select_n":
         return this.#select(inputs, access, dtype)
+      case "gather":
+        return this.#gather(x, node, access)
+      case "scatter_add":
+        return this.#scatter(x, node, access)
       case "threefry2x32":
         return this.#apply(x.output === 0 ? "threefry_0" : "threefry_1", inputs, access, dtype)
       default:
@@ -250,4 +264,72 @@ export class Expressions {
       values[values.length - 1]
     )
   }
+
+  /** The index of a pick, and the access of what goes with its rows: the axes of the indices but the last. */
+  #index(indices: Operand, access: Access, axis: Pick, size: number): Expression {
+    const found = this.at(indices, access)
+    const index: Expression = found.dtype === "int32" ? found : { _tag: "Convert", x: found, dtype: "int32" }
+    return axis.clips ? clamped(index, size) : index
+  }
+
+  #gather(x: Value, node: Node, access: Access): Expression {
+    const pick = gatherPick(x)
+    const [operand, indices] = node.inputs
+    const { shape } = operand.aval
+    if (pick === undefined || operand._tag === "Literal") throw new Opaque()
+    const resolved = this.#resolve(operand)
+    if (resolved._tag !== "Buffer") throw new Opaque()
+    const index = this.#index(indices, access, pick, shape[pick.axis])
+    const stride = (axis: number) => volume(shape.slice(axis + 1))
+    const row = pick.batch.reduce<Affine>(
+      (sum, [own, other]) => plus(sum, scaled(alongAxis(access, x.aval.shape, other, this.#extents), stride(own))),
+      constant(0, this.#extents.length)
+    )
+    const inRange = clamped(index, shape[pick.axis])
+    const place = whole(
+      "add",
+      { _tag: "Index", at: row, dtype: "int32" },
+      whole("mul", inRange, number(stride(pick.axis)))
+    )
+    const { dtype } = x.aval
+    const loaded: Expression = { _tag: "LoadAt", buffer: resolved.buffer, index: place, dtype }
+    if (pick.clips) return loaded
+    const isInside: Expression = { _tag: "Apply", op: "eq", args: [index, inRange], dtype: "bool" }
+    const { fill_value: fill } = (node.equation as EquationOf<"gather">).params
+    const missing: Expression = { _tag: "Constant", value: fill ?? missingValue(dtype), dtype }
+    return { _tag: "Apply", op: "select", args: [isInside, loaded, missing], dtype }
+  }
+
+  #scatter(x: Value, node: Node, access: Access): Expression {
+    const pick = scatterPick(x)
+    if (pick === undefined) throw new Opaque()
+    const [operand, indices, updates] = node.inputs
+    const { dtype, shape } = x.aval
+    // The rows of indices and updates, in the order of the indices' axes; all others have size 1.
+    const rows = pick.batch.toSorted(([, a], [, b]) => a - b).flatMap(([own]): Access =>
+      shape[own] === 1 ? [] : [{ sizes: [shape[own]], at: alongAxis(access, shape, own, this.#extents) }]
+    )
+    const index = this.#index(indices, rows, pick, shape[pick.axis])
+    const here: Expression = { _tag: "Index", at: alongAxis(access, shape, pick.axis, this.#extents), dtype: "int32" }
+    const isHere: Expression = { _tag: "Apply", op: "eq", args: [here, index], dtype: "bool" }
+    const before = this.at(operand, access)
+    const after: Expression = { _tag: "Apply", op: "add", args: [before, this.at(updates, rows)], dtype }
+    return { _tag: "Apply", op: "select", args: [isHere, after, before], dtype }
+  }
+}
+
+const number = (value: number): Expression => ({ _tag: "Constant", value, dtype: "int32" })
+
+const whole = (op: Op, ...args: ReadonlyArray<Expression>): Expression => ({ _tag: "Apply", op, args, dtype: "int32" })
+
+/** An index as the nearest one in range. */
+const clamped = (index: Expression, size: number): Expression =>
+  whole("min", whole("max", index, number(0)), number(size - 1))
+
+/** What is read out of range where nothing is said. */
+const missingValue = (dtype: DType): number => {
+  if (isFloat(dtype)) return NaN
+  if (dtype === "bool") return 1
+  const { max, min } = iinfo(dtype)
+  return min < 0 ? min : max
 }

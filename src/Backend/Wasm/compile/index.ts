@@ -11,6 +11,7 @@ import { concatenate, copy, matrixOf, pad } from "./assembly.ts"
 import { MustBeRoot } from "./cluster.ts"
 import { accumulated, Expressions, type Resolved } from "./expression.ts"
 import { grouped } from "./group.ts"
+import { prepare } from "./prepare.ts"
 import { type Node, type Operand, type Region, region as flatten, type Value } from "./region.ts"
 import { constantOf, findRoots, type Roots, sourceOf } from "./roots.ts"
 import { epilogueShape, type Unit, Units } from "./units.ts"
@@ -50,7 +51,6 @@ class RegionCompiler {
           local: (value, size) => ({ ...this.#make(value.aval.dtype, size), local: true })
         })
         units.merge()
-        units.absorb()
         this.#probe(units)
         return units
       } catch (thrown) {
@@ -341,4 +341,5 @@ const nameOf = (primitive: string, unit: Unit): string =>
   [primitive, ...new Set((unit.epilogue?.roots ?? []).map((root) => root.node?.equation.primitive ?? ""))].join("_")
 
 /** Compiles a simplified Program. Throws `UnsupportedOperation`. */
-export const compile = (program: Program): Compiled => new RegionCompiler(flatten(program), { buffers: 0 }).program()
+export const compile = (program: Program): Compiled =>
+  new RegionCompiler(flatten(prepare(program)), { buffers: 0 }).program()

@@ -4,7 +4,7 @@
  * load.
  */
 import { isCheap } from "./cluster.ts"
-import { isInlinable, isReduction, isView } from "./expression.ts"
+import { isInlinable, isPick, isReduction, isView } from "./expression.ts"
 import { captured, type Literal, type Node, type Operand, type Region, type Value } from "./region.ts"
 
 /** Whoever reads a value in the end: a root that is computed from it, a node that is no expression, or the outside. */
@@ -55,6 +55,11 @@ export const demands = (node: Node): ReadonlyArray<Value> => {
     case "while":
     case "cond":
       return [...values(node.inputs), ...node.bodies.flatMap((body) => [...captured(body)])]
+    case "gather":
+      // A pick loads from memory; its indices may be computed where they are used.
+      return values(isPick(node) ? node.inputs.slice(0, 1) : node.inputs).filter((x) =>
+        constantOf(x) === undefined || isPick(node)
+      )
     default:
       return isInlinable(node) || isReduction(node)
         ? []

@@ -158,10 +158,19 @@ export class Units {
     this.#add(merged)
   }
 
-  /** Merges clusters, first with what they read, then with those that read the same. */
+  /**
+   * Merges clusters, first with what they read, then with those that read the same. Elementwise ones come first, and
+   * then those that follow a product become its epilogue, before rows take them.
+   */
   merge(): void {
-    this.#mergeWith((unit) => [...unit.reads].flatMap((value) => this.#writer.get(value) ?? []))
-    this.#mergeWith((unit) => [...unit.reads].flatMap((value) => [...this.#users.get(value) ?? []]))
+    const written = (unit: Unit) => [...unit.reads].flatMap((value) => this.#writer.get(value) ?? [])
+    const read = (unit: Unit) => [...unit.reads].flatMap((value) => [...this.#users.get(value) ?? []])
+    const isElementwise = (unit: Unit) => unit.cluster?.space.reduced.length === 0
+    this.#mergeWith((unit) => isElementwise(unit) ? written(unit).filter(isElementwise) : [])
+    this.#absorb()
+    this.#mergeWith(written)
+    this.#mergeWith(read)
+    this.#absorb()
   }
 
   #mergeWith(neighbours: (unit: Unit) => ReadonlyArray<Unit>): void {
@@ -182,11 +191,14 @@ export class Units {
   }
 
   /** Gives products and convolutions the elementwise clusters that follow them. */
-  absorb(): void {
+  #absorb(): void {
     for (const unit of Array.from(this.#units)) {
       const { node } = unit
       const primitive = node?.equation.primitive
-      if (node === undefined || (primitive !== "dot_general" && primitive !== "conv_general_dilated")) continue
+      if (
+        node === undefined || unit.epilogue !== undefined ||
+        (primitive !== "dot_general" && primitive !== "conv_general_dilated")
+      ) continue
       for (const after of this.#after(unit)) {
         if (after.cluster === undefined || after.cluster.space.reduced.length > 0 || this.#isIndirect(unit, after)) {
           continue

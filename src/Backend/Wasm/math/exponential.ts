@@ -7,7 +7,7 @@
  */
 import { b, f, i, polynomial, type Value, withSign } from "./value.ts"
 
-const log2e = 1.44269504088896341
+const log2e = Math.LOG2E
 /** log 2 in two parts, the first with few bits, so that n times it is exact. */
 const log2High = 0.693359375
 const log2Low = -2.12194440e-4

@@ -66,7 +66,7 @@ export const asinh = (x: Value): Value => {
   const w = f.mul(a, a)
   const large = f.gt(a, 1e4)
   const usual = f.add(a, f.div(w, f.add(f.sqrt(f.add(w, 1)), 1)))
-  const l = log1p(b.select(large, a, usual))
+  const l = log1p(b.select(large, f.sub(a, 1), usual))
   return withSign(f.add(l, b.and(large, f32(Math.LN2))), x)
 }
 

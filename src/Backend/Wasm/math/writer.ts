@@ -25,6 +25,8 @@ export class Writer {
   /** Innermost last; a Value is kept until its scope ends. */
   readonly #scopes: Array<Map<Value, Kept>> = [new Map()]
   readonly #writings: Array<Writing> = []
+  /** The lanes that count in what was evaluated last. */
+  #partial: Partial | undefined
 
   constructor(code: Code, emission: Emission, constants: Local) {
     this.code = code
@@ -36,6 +38,10 @@ export class Writer {
   #writing(copy: number, partial: Partial | undefined): Writing {
     const { code, constants, emission } = this
     return { code, constants, emission, copy, partial, get: (value) => this.#push(value, copy) }
+  }
+
+  get partial(): Partial | undefined {
+    return this.#partial
   }
 
   /** What is kept inside is forgotten after it. */
@@ -89,6 +95,7 @@ export class Writer {
     options: { readonly level?: number; readonly copies?: number; readonly partial?: Partial } = {}
   ): this {
     const { copies = 1, level = Infinity, partial } = options
+    this.#partial = partial
     for (let copy = 0; copy < copies; copy++) this.#writings[copy] = this.#writing(copy, partial)
     const { order, pinned, uses } = this.#survey(roots, level)
     const scope = this.#scopes[this.#scopes.length - 1]
@@ -107,6 +114,19 @@ export class Writer {
       scope.set(value, kept)
     }
     return this
+  }
+
+  /** Takes a Value from elsewhere: `push` pushes it for a copy. */
+  provide(value: Value, copies: number, push: (copy: number) => void): void {
+    const kept: Kept = { locals: [], left: [], pinned: true }
+    for (let copy = 0; copy < copies; copy++) {
+      push(copy)
+      const local = this.#free[value.type].pop() ?? this.code.local(value.type)
+      this.code.set(local)
+      kept.locals.push(local)
+      kept.left.push(1)
+    }
+    this.#scopes[this.#scopes.length - 1].set(value, kept)
   }
 
   /** The Values to compute, arguments first; which of them are kept to the end; and how often they are used here. */

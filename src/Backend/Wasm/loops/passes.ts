@@ -1,0 +1,87 @@
+/**
+ * Stages gathered into *passes*: what does not depend on each other's results goes through the row together. And what
+ * several passes need and is dear is kept: the first pass writes it to scratch memory, a vector an element of the row,
+ * and the later ones read it there.
+ */
+import type { Buffer, Expression, Loop, Reduction, Stage, Store } from "../ir.ts"
+import { type Address, encode } from "./memory.ts"
+import type { Addresses } from "./memory.ts"
+import type { Lowering } from "./lower.ts"
+import { visit } from "./space.ts"
+import type { Value } from "../math/value.ts"
+
+/** A store that is ready to be written. */
+export interface ReadyStore {
+  readonly address: Address
+  readonly value: Value
+  readonly store: Store
+}
+
+/** Stages that are done together: along the row, or (`Close`) once for it. */
+export interface Pass {
+  readonly isClose: boolean
+  readonly reductions: ReadonlyArray<Reduction>
+  readonly stores: ReadonlyArray<Store>
+}
+
+const expressionsOf = (stage: Stage): ReadonlyArray<Expression> =>
+  stage._tag === "Reduce" ? [stage.value] : stage.stores.map((store) => store.value)
+
+/** The passes of a loop, in order. */
+export const passesOf = (loop: Loop): ReadonlyArray<Pass> => {
+  const passes: Array<{ isClose: boolean; reductions: Array<Reduction>; stores: Array<Store> }> = []
+  let written = new Set<Buffer>()
+  for (const stage of loop.stages) {
+    const last = passes.at(-1)
+    const isClose = stage._tag === "Close"
+    let mustWait = last === undefined || last.isClose !== isClose
+    if (last !== undefined) {
+      visit(expressionsOf(stage), new Set(), (e) => {
+        if (e._tag === "Reduced" && last.reductions.includes(e.reduction)) mustWait = true
+        if ((e._tag === "Load" || e._tag === "LoadAt") && written.has(e.buffer)) mustWait = true
+      })
+    }
+    if (mustWait) {
+      passes.push({ isClose, reductions: [], stores: [] })
+      written = new Set()
+    }
+    const pass = passes[passes.length - 1]
+    if (stage._tag === "Reduce") pass.reductions.push(stage)
+    else {
+      pass.stores.push(...stage.stores)
+      for (const { buffer } of stage.stores) written.add(buffer)
+    }
+  }
+  return passes
+}
+
+/** Stores with their addresses and encoded values. */
+export const readyStores = (
+  stores: ReadonlyArray<Store>,
+  lowering: Lowering,
+  addresses: Addresses
+): ReadonlyArray<ReadyStore> =>
+  stores.map((store) => ({
+    store,
+    address: addresses.of(store.buffer, store.at),
+    value: encode(lowering.value(store.value), store.buffer.dtype)
+  }))
+
+/** What a store needs in locals. */
+export const rootsOf = (stores: ReadonlyArray<ReadyStore>): ReadonlyArray<Value> =>
+  stores.flatMap(({ address, value }) => [value, address.base])
+
+/** About how many cycles a vector of these Values takes, of what changes at a level or deeper; none is counted twice. */
+export const costOf = (roots: ReadonlyArray<Value>, level: number): number => {
+  const seen = new Set<Value>()
+  const stack = [...roots]
+  let cost = 0
+  for (let value = stack.pop(); value !== undefined; value = stack.pop()) {
+    if (seen.has(value)) continue
+    seen.add(value)
+    if (value.level < level && !value.again) continue
+    cost += value.cost
+    stack.push(...value.args)
+  }
+  return cost
+}
