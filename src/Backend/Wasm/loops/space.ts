@@ -139,7 +139,7 @@ export const spaceOf = (loop: Loop): Space => {
   const innerSize = sizeOf(inner)
   const candidates = [
     ...outer.map((lanes) => ({ lanes, isColumns: true, price: price(lanes, true, innerSize, found) })),
-    ...inner.map((lanes) => ({ lanes, isColumns: false, price: price(lanes, false, innerSize, found) }))
+    ...(innerSize === 0 ? [] : inner).map((lanes) => ({ lanes, isColumns: false, price: price(lanes, false, innerSize, found) }))
   ]
   const best = candidates.reduce<typeof candidates[number] | undefined>(
     (a, c) => a === undefined || c.price <= a.price ? c : a,
