@@ -22,20 +22,12 @@ import { narrow } from "../math/dtype.ts"
 import { held, node, type Partial, type Value } from "../math/value.ts"
 import { Writer } from "../math/writer.ts"
 import { Lowering } from "./lower.ts"
-import { Addresses, store } from "./memory.ts"
+import { Addresses } from "./memory.ts"
 import { forEachLine, forEachRow, forEachVector } from "./nest.ts"
-import { costOf, type Pass, passesOf, readyStores, type ReadyStore, rootsOf } from "./passes.ts"
+import { copiesOf, costOf, type Lowered, lowerPass, passesOf, writeStores } from "./passes.ts"
 import { Accumulator } from "./reduction.ts"
 import { Saved } from "./saved.ts"
 import { type Dimension, sizeOf, type Space, spaceOf } from "./space.ts"
-
-/** A pass as Values. */
-export interface Lowered {
-  readonly pass: Pass
-  readonly reduced: ReadonlyArray<readonly [Reduction, Value]>
-  readonly stores: ReadonlyArray<ReadyStore>
-  readonly roots: ReadonlyArray<Value>
-}
 
 /** Everything about a loop that is being written. */
 interface Writing {
@@ -79,32 +71,6 @@ const resultValues = (
       return [reduction, narrow(value, reduction.dtype)]
     })
   )
-
-const lowerPass = (pass: Pass, lowering: Lowering, addresses: Addresses): Lowered => {
-  lowering.nextStage()
-  const reduced = pass.reductions.map((reduction) => [reduction, lowering.value(reduction.value)] as const)
-  const stores = readyStores(pass.stores, lowering, addresses)
-  return { pass, reduced, stores, roots: [...reduced.map(([, value]) => value), ...rootsOf(stores)] }
-}
-
-/** How many vectors are computed side by side: more of those that are quick, but no more than there are. */
-const copiesOf = (passes: ReadonlyArray<Lowered>, space: Space): number => {
-  const level = space.isColumns ? 2 : 3
-  const cost = Math.max(...passes.map(({ pass, roots }) => pass.isClose ? 0 : costOf(roots, level)))
-  const hasReductions = passes.some(({ reduced }) => reduced.length > 0)
-  const wanted = cost <= 6 ? hasReductions ? 8 : 4 : cost <= 40 ? 4 : cost <= 600 ? 2 : 1
-  let copies = 1
-  while (2 * copies <= wanted && 8 * copies <= space.lanes.size) copies *= 2
-  return copies
-}
-
-const writeStores = (writer: Writer, stores: ReadonlyArray<ReadyStore>, copies: number): void => {
-  for (const { address, store: { buffer }, value } of stores) {
-    for (let copy = 0; copy < (address.step === 0 ? 1 : copies); copy++) {
-      store(writer, address, buffer.dtype, value, copy)
-    }
-  }
-}
 
 /** Computes and stores a pass for the vectors at hand. */
 const writeVectors = (
@@ -166,11 +132,12 @@ const writeRow = (writing: Writing): void => {
         }
         const all = code.local("i32", "all")
         code.i32(size).set(all)
-        code.while(v, all, 0, () => {
+        code.loop((again) => {
           code.get(v).i32(blockSize).op("i32.add").set(end)
           code.get(end).get(all).get(end).get(all).op("i32.lt_s").op("select").set(end)
           forEachVector(code, v, end, size, copies, vectors)
           flush()
+          code.get(v).get(all).op("i32.lt_s").brIf(again)
         })
       })
     }
@@ -256,7 +223,7 @@ const prepare = (e: Emission, loop: Loop, code: Code): Writing => {
     reduced
   })
   const passes = passesOf(loop).map((pass) => lowerPass(pass, lowering, addresses))
-  const copies = copiesOf(passes, space)
+  const copies = copiesOf(passes, space.isColumns ? 2 : 3, space.lanes.size)
   const saved = new Saved(e, addresses, space, passes, copies)
   return { writer, space, passes, roots: passes.flatMap((p) => p.roots), results, indices, saved, copies }
 }
@@ -292,4 +259,3 @@ export const emitLoop = (e: Emission, loop: Loop): Emitted => {
     nanoseconds: vectors * (cost + 2) * cycle + sizeOf(space.rows) * 10
   }
 }
-

@@ -118,20 +118,20 @@ export const forEachLine = (
 }
 
 /**
- * Vectors from the index `v` as it is to `end`: several at a time, and then one at a time. `size` is that of the whole
- * dimension, of which this range is a part that begins at a multiple of 4 times `copies`, and ends at one or at its end.
+ * Vectors from the index `v` as it is to `end`: several at a time, and then one at a time. The range's length is a multiple
+ * of `divisor`, as far as it is known, or of 4 times `copies`.
  */
 export const forEachVector = (
   code: Code,
   v: Local,
   end: Local,
-  size: number,
+  divisor: number,
   copies: number,
   body: (copies: number, partial: Partial | undefined) => void
 ): void => {
   if (copies > 1) code.while(v, end, 4 * copies, () => body(copies, undefined))
-  if (copies > 1 && size % (4 * copies) === 0) return
-  if (size % 4 === 0) {
+  if (copies > 1 && divisor % (4 * copies) === 0) return
+  if (divisor % 4 === 0) {
     code.while(v, end, 4, () => body(1, undefined))
     return
   }

@@ -24,7 +24,13 @@ const instruction = (combine: Combine, dtype: DType): Plain => {
     case "max":
       return lane === "f32" ? "f32x4.pmax" : lane === "i32" ? "i32x4.max_s" : lane === "u32" ? "i32x4.max_u" : "v128.or"
     case "min":
-      return lane === "f32" ? "f32x4.pmin" : lane === "i32" ? "i32x4.min_s" : lane === "u32" ? "i32x4.min_u" : "v128.and"
+      return lane === "f32"
+        ? "f32x4.pmin"
+        : lane === "i32"
+        ? "i32x4.min_s"
+        : lane === "u32"
+        ? "i32x4.min_u"
+        : "v128.and"
     case "and":
       return "v128.and"
     case "or":
@@ -163,4 +169,3 @@ export class Accumulator {
     }
   }
 }
-

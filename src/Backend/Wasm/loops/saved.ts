@@ -5,8 +5,8 @@
 import { type Emission, slots } from "../emission.ts"
 import type { Value } from "../math/value.ts"
 import type { Writer } from "../math/writer.ts"
-import type { Lowered } from "./loop.ts"
 import type { Addresses } from "./memory.ts"
+import type { Lowered } from "./passes.ts"
 import type { Space } from "./space.ts"
 
 /** From this cost on it is better to write and read than to compute again. */
