@@ -166,7 +166,9 @@ export class Engine {
   run(program: Loaded, inputs: ReadonlyArray<Storage>, donated: ReadonlyArray<boolean>): ReadonlyArray<Storage> {
     const prepared = this.#prepare(program, inputs, donated)
     this.#thrown = undefined
+    const started = performance.now()
     this.#crew.run(program, this.#frames)
+    program.milliseconds = performance.now() - started
     return this.#conclude(prepared)
   }
 
@@ -179,7 +181,11 @@ export class Engine {
   ): void {
     const prepared = this.#prepare(program, inputs, donated)
     this.#thrown = undefined
-    this.#crew.start(program, this.#frames, () => done(() => this.#conclude(prepared)))
+    const started = performance.now()
+    this.#crew.start(program, this.#frames, () => {
+      program.milliseconds = performance.now() - started
+      done(() => this.#conclude(prepared))
+    })
   }
 
   /** Can it run something while the calling thread does other things? */

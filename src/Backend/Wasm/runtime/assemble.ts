@@ -30,6 +30,8 @@ export interface Assembled {
   readonly kernels: number
   /** An estimate of the time of one run on one thread. */
   readonly nanoseconds: number
+  /** Is any kernel worth sharing? */
+  readonly heavy: boolean
 }
 
 /** What steps hold, at any depth, in order. */
@@ -82,7 +84,7 @@ export const assemble = (compiled: Compiled, plan: Plan, emitKernel: EmitKernel,
     if (step._tag === "Run" && !kernels.has(step.kernel)) kernels.set(step.kernel, emitKernel(emission, step.kernel))
   }
   const callbacks = all.filter((s) => s._tag === "Callback")
-  const main = mainFunction(compiled.steps, {
+  const { code: main, heavy } = mainFunction(compiled.steps, {
     plan,
     kernels,
     barrier: shared ? barrier(module) : undefined,
@@ -95,6 +97,7 @@ export const assemble = (compiled: Compiled, plan: Plan, emitKernel: EmitKernel,
     constants: constants.data(),
     scratchBytes,
     callbacks,
+    heavy,
     kernels: total(compiled.steps, () => 1),
     nanoseconds: total(compiled.steps, (kernel) => kernels.get(kernel)?.nanoseconds ?? 0)
   }
