@@ -4,6 +4,7 @@ import { Constants, type Emission, type Emitted, type Features, type Plan } from
 import type { Compiled, Kernel, Step } from "../ir.ts"
 import { barrier } from "./control.ts"
 import { mainFunction } from "./main.ts"
+import { placeOf } from "./sizes.ts"
 
 /** Writes the function of one kernel. */
 export type EmitKernel = (e: Emission, kernel: Kernel) => Emitted
@@ -69,11 +70,7 @@ export const assemble = (compiled: Compiled, plan: Plan, emitKernel: EmitKernel,
     module,
     features,
     constants,
-    place: (buffer) => {
-      const place = plan.places.get(buffer)
-      if (place === undefined) throw new Error(`the plan has no place for ${buffer.name}`)
-      return place
-    },
+    place: (buffer) => placeOf(plan, buffer),
     scratch: (bytes) => {
       scratchBytes = Math.max(scratchBytes, bytes)
     }

@@ -10,7 +10,7 @@
 import { type Callable, Code, type Local } from "../assembler/index.ts"
 import type { Emitted, Plan } from "../emission.ts"
 import type { Buffer, Kernel, Step } from "../ir.ts"
-import { bytesOf } from "./sizes.ts"
+import { bytesOf, placeOf } from "./sizes.ts"
 
 /** What the main function is made of. */
 export interface Parts {
@@ -187,9 +187,7 @@ class Writer {
 
   /** Pushes the address of a buffer. */
   #address(buffer: Buffer): void {
-    const place = this.#parts.plan.places.get(buffer)
-    if (place === undefined) throw new Error(`the plan has no place for ${buffer.name}`)
-    this.#addressOf(place)
+    this.#addressOf(placeOf(this.#parts.plan, buffer))
   }
 
   #addressOf(place: { readonly slot: number; readonly offset: number }): void {
