@@ -16,6 +16,8 @@ import { bytesOf, placeOf } from "./sizes.ts"
 export interface Parts {
   readonly plan: Plan
   readonly kernels: ReadonlyMap<Kernel, Emitted>
+  /** A kernel that takes less time on one thread, in nanoseconds, is run by thread 0 alone. */
+  readonly sharedFrom: number
   /** Undefined when there is one thread only. */
   readonly barrier: Callable | undefined
   /** `(number, frame)`: calls the host back. */
@@ -25,9 +27,6 @@ export interface Parts {
 }
 
 type StepOf<Tag extends Step["_tag"]> = Extract<Step, { readonly _tag: Tag }>
-
-/** A kernel that takes less time on one thread, in nanoseconds, is run by thread 0 alone. */
-const sharedFrom = 10_000
 
 /** How long one call of a kernel may take, in nanoseconds. */
 const chunkTime = 100_000
@@ -109,7 +108,7 @@ class Writer {
       switch (step._tag) {
         case "Run": {
           const { nanoseconds, units } = this.#kernel(step.kernel)
-          return units > 1 && nanoseconds >= sharedFrom
+          return units > 1 && nanoseconds >= this.#parts.sharedFrom
         }
         case "Scan":
           return any(step.body)
