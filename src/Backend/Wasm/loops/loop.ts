@@ -17,17 +17,17 @@
 import * as Shape from "../../../Tensor/Shape.ts"
 import { Code, type Local } from "../assembler/index.ts"
 import { type Emission, type Emitted, slots } from "../emission.ts"
-import type { Buffer, Loop, Reduction } from "../ir.ts"
+import type { Affine, Buffer, Loop, Reduction } from "../ir.ts"
 import { narrow } from "../math/dtype.ts"
 import { held, node, type Partial, type Value } from "../math/value.ts"
 import { Writer } from "../math/writer.ts"
 import { Lowering } from "./lower.ts"
 import { Addresses } from "./memory.ts"
-import { forEachLine, forEachRow, forEachVector } from "./nest.ts"
+import { forEachLine, forEachRow, forEachVector, type Units } from "./nest.ts"
 import { copiesOf, costOf, type Lowered, lowerPass, passesOf, writeStores } from "./passes.ts"
 import { Accumulator } from "./reduction.ts"
 import { Saved } from "./saved.ts"
-import { type Dimension, sizeOf, type Space, spaceOf } from "./space.ts"
+import { type Dimension, sizeOf, type Space, spaceOf, strideOf, visit } from "./space.ts"
 
 /** Everything about a loop that is being written. */
 interface Writing {
@@ -171,26 +171,33 @@ const writeColumns = (writing: Writing, copies: number, partial: Partial | undef
   })
 }
 
-/** How the work is cut into units: so many rows each, or a row in so many pieces of its lanes. */
-interface Units {
-  readonly count: number
-  readonly rows: number
-  readonly pieces: number
-  readonly lanes: number
-}
+/** Does a vector take its elements from far apart, as in a transposition? */
+const gathers = ({ passes, space }: Writing): boolean =>
+  space.isColumns && space.lines.length === 0 && space.rows.length > 0 &&
+  passes.some(({ pass }) => {
+    const found: Array<Affine> = pass.stores.map(({ at }) => at)
+    visit(pass.stores.map(({ value }) => value), new Set(), (e) => {
+      if (e._tag === "Load") found.push(e.at)
+    })
+    return found.some((at) => Math.abs(strideOf(at, space.lanes)) > 4)
+  })
 
-const unitsOf = (space: Space, copies: number): Units => {
+const unitsOf = (writing: Writing): Units => {
+  const { copies, space } = writing
   const rows = sizeOf(space.rows)
   const { size } = space.lanes
   const lines = Math.max(1, sizeOf(space.lines))
+  const cut = (each: number, lanes: number): Units => {
+    const pieces = Math.ceil(size / lanes)
+    return { count: Math.ceil(rows / each) * pieces, rows: each, pieces, lanes }
+  }
+  // Small squares, so that what is read across is still in the cache when the next row needs it.
+  if (gathers(writing)) return cut(32, 32)
   const perRow = size * lines
   if (!space.isColumns || (perRow <= 4 * unitSize && rows > 1)) {
-    const each = Math.max(1, Math.floor(unitSize / perRow))
-    return { count: Math.ceil(rows / each), rows: each, pieces: 1, lanes: size }
+    return cut(Math.max(1, Math.floor(unitSize / perRow)), size)
   }
-  const lanes = Math.max(1, Math.ceil(unitSize / lines / 4 / copies)) * 4 * copies
-  const pieces = Math.ceil(size / lanes)
-  return { count: rows * pieces, rows: 1, pieces, lanes }
+  return cut(1, Math.max(1, Math.ceil(unitSize / lines / 4 / copies)) * 4 * copies)
 }
 
 /** Makes the Values of a loop. */
@@ -238,7 +245,7 @@ export const emitLoop = (e: Emission, loop: Loop): Emitted => {
   if (isEmpty(loop)) return { run: e.module.add(loop.name, code), units: 0, nanoseconds: 0 }
   const writing = prepare(e, loop, code)
   const { copies, indices, passes, roots, space, writer } = writing
-  const units = unitsOf(space, copies)
+  const units = unitsOf(writing)
   writer.evaluate(roots, { level: 0 })
   const v = indices.get(space.lanes)
   forEachRow(code, space, indices, units, (from, to) => {

@@ -2,13 +2,21 @@
 import type { Emission } from "../emission.ts"
 import type { Affine, Buffer, Expression, Reduction } from "../ir.ts"
 import { apply, integerPower } from "../math/apply.ts"
-import { bitcast, constant, convert } from "../math/dtype.ts"
+import { bitcast, constant, convert, narrow } from "../math/dtype.ts"
+import { expNegative } from "../math/exponential.ts"
 import { threefry } from "../math/random.ts"
 import type { Value } from "../math/value.ts"
 import { Addresses, indexValue, load, loadAt } from "./memory.ts"
 import { partsOf, type Space } from "./space.ts"
 
 type Block = readonly [Value, Value]
+
+/** Is it `x - max x`, whose exponential needs less care? */
+const isBelowMaximum = (e: Expression): boolean => {
+  if (e._tag !== "Apply" || e.op !== "sub") return false
+  const [x, top] = e.args
+  return top._tag === "Reduced" && top.reduction.combine === "max" && top.reduction.value === x
+}
 
 /** Lowers the expressions of one loop. */
 export class Lowering {
@@ -113,6 +121,7 @@ export class Lowering {
 
   #apply({ args, op }: Extract<Expression, { readonly _tag: "Apply" }>): Value {
     const values = args.map((arg) => this.value(arg))
+    if (op === "exp" && isBelowMaximum(args[0])) return narrow(expNegative(values[0]), args[0].dtype)
     if (op === "threefry_0" || op === "threefry_1") return this.#block(values)[op === "threefry_0" ? 0 : 1]
     return apply(op, values, args[op === "select" ? 1 : 0].dtype)
   }

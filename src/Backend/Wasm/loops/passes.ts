@@ -24,32 +24,38 @@ export interface Pass {
   readonly stores: ReadonlyArray<Store>
 }
 
-const expressionsOf = (stage: Stage): ReadonlyArray<Expression> =>
-  stage._tag === "Reduce" ? [stage.value] : stage.stores.map((store) => store.value)
+/** A reduction, or one store: what cannot be taken apart. */
+type Piece =
+  | { readonly isClose: boolean; readonly value: Expression; readonly reduction: Reduction }
+  | { readonly isClose: boolean; readonly value: Expression; readonly store: Store }
 
-/** The passes of a loop, in order. */
+const piecesOf = (stage: Stage): ReadonlyArray<Piece> =>
+  stage._tag === "Reduce"
+    ? [{ isClose: false, value: stage.value, reduction: stage }]
+    : stage.stores.map((store) => ({ isClose: stage._tag === "Close", value: store.value, store }))
+
+/** The passes of a loop, in order. What reads what was stored or reduced in a pass waits for the next one. */
 export const passesOf = (loop: Loop): ReadonlyArray<Pass> => {
   const passes: Array<{ isClose: boolean; reductions: Array<Reduction>; stores: Array<Store> }> = []
   let written = new Set<Buffer>()
-  for (const stage of loop.stages) {
+  for (const piece of loop.stages.flatMap(piecesOf)) {
     const last = passes.at(-1)
-    const isClose = stage._tag === "Close"
-    let mustWait = last === undefined || last.isClose !== isClose
+    let mustWait = last === undefined || last.isClose !== piece.isClose
     if (last !== undefined) {
-      visit(expressionsOf(stage), new Set(), (e) => {
+      visit([piece.value], new Set(), (e) => {
         if (e._tag === "Reduced" && last.reductions.includes(e.reduction)) mustWait = true
         if ((e._tag === "Load" || e._tag === "LoadAt") && written.has(e.buffer)) mustWait = true
       })
     }
     if (mustWait) {
-      passes.push({ isClose, reductions: [], stores: [] })
+      passes.push({ isClose: piece.isClose, reductions: [], stores: [] })
       written = new Set()
     }
     const pass = passes[passes.length - 1]
-    if (stage._tag === "Reduce") pass.reductions.push(stage)
+    if ("reduction" in piece) pass.reductions.push(piece.reduction)
     else {
-      pass.stores.push(...stage.stores)
-      for (const { buffer } of stage.stores) written.add(buffer)
+      pass.stores.push(piece.store)
+      written.add(piece.store.buffer)
     }
   }
   return passes

@@ -14,6 +14,7 @@ interface Kept {
   readonly locals: Array<Local>
   readonly left: Array<number>
   readonly pinned: boolean
+  readonly scope: Map<Value, Kept>
 }
 
 /** Writes Values into one function. */
@@ -25,6 +26,7 @@ export class Writer {
   /** Innermost last; a Value is kept until its scope ends. */
   readonly #scopes: Array<Map<Value, Kept>> = [new Map()]
   readonly #writings: Array<Writing> = []
+  readonly #words = new Map<number, Value>()
   /** The lanes that count in what was evaluated last. */
   #partial: Partial | undefined
 
@@ -57,6 +59,14 @@ export class Writer {
     }
   }
 
+  /** The one Value for a constant. */
+  #same(value: Value): Value {
+    if (value.word === undefined) return value
+    const known = this.#words.get(value.word)
+    if (known === undefined) this.#words.set(value.word, value)
+    return known ?? value
+  }
+
   #kept(value: Value): Kept | undefined {
     for (let k = this.#scopes.length - 1; k >= 0; k--) {
       const kept = this.#scopes[k].get(value)
@@ -71,7 +81,8 @@ export class Writer {
     return this
   }
 
-  #push(value: Value, copy: number): void {
+  #push(given: Value, copy: number): void {
+    const value = this.#same(given)
     const kept = value.again ? undefined : this.#kept(value)
     if (kept === undefined) return this.#compute(value, copy)
     const at = value.varying ? copy : 0
@@ -79,6 +90,7 @@ export class Writer {
     this.code.get(local)
     if (kept.pinned || --kept.left[at] > 0) return
     this.#free[value.type].push(local)
+    if (kept.left.every((left) => left === 0)) kept.scope.delete(value)
   }
 
   #compute(value: Value, copy: number): void {
@@ -103,7 +115,7 @@ export class Writer {
       const count = uses.get(value) ?? 0
       const pin = pinned.has(value)
       if (!pin && count < 2) continue
-      const kept: Kept = { locals: [], left: [], pinned: pin || !value.varying }
+      const kept: Kept = { locals: [], left: [], pinned: pin || !value.varying, scope }
       for (let copy = 0; copy < (value.varying ? copies : 1); copy++) {
         this.#compute(value, copy)
         const local = this.#free[value.type].pop() ?? this.code.local(value.type)
@@ -118,7 +130,8 @@ export class Writer {
 
   /** Takes a Value from elsewhere: `push` pushes it for a copy. */
   provide(value: Value, copies: number, push: (copy: number) => void): void {
-    const kept: Kept = { locals: [], left: [], pinned: true }
+    const scope = this.#scopes[this.#scopes.length - 1]
+    const kept: Kept = { locals: [], left: [], pinned: true, scope }
     for (let copy = 0; copy < copies; copy++) {
       push(copy)
       const local = this.#free[value.type].pop() ?? this.code.local(value.type)
@@ -126,7 +139,7 @@ export class Writer {
       kept.locals.push(local)
       kept.left.push(1)
     }
-    this.#scopes[this.#scopes.length - 1].set(value, kept)
+    scope.set(value, kept)
   }
 
   /** The Values to compute, arguments first; which of them are kept to the end; and how often they are used here. */
@@ -136,10 +149,12 @@ export class Writer {
     const pinned = new Set<Value>()
     const seen = new Set<Value>()
     const stack: Array<readonly [value: Value, done: boolean]> = []
-    const visit = (value: Value) => {
+    const visit = (given: Value) => {
+      const value = this.#same(given)
       if (!value.again && !seen.has(value)) stack.push([value, false])
     }
-    for (const root of roots) {
+    for (const given of roots) {
+      const root = this.#same(given)
       if (root.level <= level && !root.again) pinned.add(root)
       visit(root)
       for (let top = stack.pop(); top !== undefined; top = stack.pop()) {
@@ -153,7 +168,7 @@ export class Writer {
         if (this.#kept(value) !== undefined) continue
         stack.push([value, true])
         for (let k = value.args.length - 1; k >= 0; k--) {
-          const arg = value.args[k]
+          const arg = this.#same(value.args[k])
           if (value.level <= level) uses.set(arg, (uses.get(arg) ?? 0) + 1)
           else if (arg.level <= level && !arg.again) pinned.add(arg)
           visit(arg)
