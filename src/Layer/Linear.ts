@@ -98,7 +98,7 @@ export class Linear<UseBias extends boolean = true> extends Module("Linear")<Lin
 
   /** Fails with a `ShapeError` if the last axis of x has another size than `inFeatures`. */
   apply(x: Tensor): Effect.Effect<Tensor, TensorError> {
-    return apply(this, x)
+    return applyLinear(this, x)
   }
 }
 
@@ -115,7 +115,8 @@ const make = Effect.fnUntraced(function*<UseBias extends boolean>(
   return new Linear<UseBias>({ kernel, bias, inFeatures, outFeatures, ...fields })
 }, typed)
 
-const apply = Effect.fnUntraced(function*(self: Linear<boolean>, inputs: Tensor) {
+/** x · kernel + bias, for all that has the fields of a `Linear`. */
+export const applyLinear = Effect.fnUntraced(function*(self: LinearFields<boolean>, inputs: Tensor) {
   const name = `Linear(${self.inFeatures}, ${self.outFeatures})`
   const stored = yield* Ref.get(self.kernel)
   checkFeatures(name, inputs, self.inFeatures, stored)

@@ -67,6 +67,15 @@ export {
 export { type KernelFields, type KernelOptions, Linear, type LinearFields } from "./Linear.ts"
 export { LinearGeneral, type LinearGeneralFields, type LinearGeneralOptions } from "./LinearGeneral.ts"
 export {
+  LoRA,
+  type LoRAFields,
+  LoRALinear,
+  type LoRALinearOptions,
+  type LoRAMatrices,
+  type LoRAOptions,
+  LoRAParam
+} from "./LoRA.ts"
+export {
   MultiHeadAttention,
   type MultiHeadAttentionCall,
   type MultiHeadAttentionFields,
