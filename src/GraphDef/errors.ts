@@ -33,8 +33,16 @@ export class StructureError extends Data.TaggedError("StructureError")<{
   }
 }
 
+/** One Variable that was given different prefixes (axes) at its places. */
+export interface Inconsistent {
+  /** Its kind. */
+  readonly node: string
+  readonly places: ReadonlyArray<{ readonly path: Path.Path; readonly prefix: string }>
+}
+
 /**
- * One Variable or node at several places where it can only be at one.
+ * One Variable or node at several places where it can only be at one, or where it was given different prefixes (then
+ * `inconsistent` has every Variable with all of its places).
  *
  * @category errors
  * @since 0.1.0
@@ -44,8 +52,16 @@ export class AliasError extends Data.TaggedError("AliasError")<{
   readonly what: string
   readonly paths: ReadonlyArray<Path.Path>
   readonly hint: string
+  readonly inconsistent?: ReadonlyArray<Inconsistent>
 }> {
   override get message(): string {
+    if (this.inconsistent !== undefined) {
+      const nodes = this.inconsistent.map(({ node, places }) =>
+        `\nNode: ${node}${places.map((p) => `\n  ${Path.format(p.path)}: ${p.prefix}`).join("")}`
+      )
+      return `${this.operation}: Inconsistent aliasing detected. The following nodes have different prefixes:` +
+        `${nodes.join("")}\n${this.hint}`
+    }
     return `${this.operation}: the same ${this.what} is at ${
       this.paths.map(Path.format).join(" and at ")
     }; ${this.hint}`
