@@ -25,6 +25,7 @@ export {
   type TreeProtocol
 } from "./Node.ts"
 export { toMermaid } from "./print.ts"
+export { perturb, sow, type SowError, type SowOptions } from "./sow.ts"
 export { clone, graphdef, immutable, merge, mutable, split, splitWith, state, variables } from "./split.ts"
 export { deleteAttribute, pop, type PopError, setAttribute } from "./structure.ts"
 export { findDuplicates, iterGraph, map, recursiveMap } from "./traverse.ts"

@@ -294,6 +294,8 @@ export const BatchStat = kind("BatchStat")
 export const Cache = kind("Cache")
 /** Values kept during a call, for looking at. */
 export const Intermediate = kind("Intermediate")
+/** Zeros added to values in the middle of a call, to differentiate with respect to them. */
+export const Perturbation = Intermediate.sub("Perturbation")
 /** State of random streams; covers `RngKey` and `RngCount`. */
 export const RngState = kind("RngState")
 /** The key of a random stream. */

@@ -21,6 +21,7 @@ export {
   MetricState,
   OptState,
   Param,
+  Perturbation,
   RngCount,
   RngKey,
   RngState,
