@@ -35,6 +35,8 @@ interface Context {
   readonly seen: Set<object>
   readonly stats: Map<object, ReadonlyMap<string, Size>>
   readonly short: boolean
+  /** Arrays to show in the places of others: their copies in host memory. */
+  readonly copies: ReadonlyMap<Tensor, Tensor>
 }
 
 const isVariable = (u: unknown): u is PrintableVariable => Predicate.hasProperty(u, "~linum/Variable")
@@ -47,7 +49,8 @@ const isModule = (u: unknown): u is { readonly "~linum/Module": { readonly name:
 
 // --- sizes ---
 
-const sizeOf = (value: unknown): Size =>
+/** Elements and bytes of the arrays in a value. */
+export const sizeOf = (value: unknown): Size =>
   Tree.leaves(value).reduce(
     (sum, x) => ({ size: sum.size + x.size, bytes: sum.bytes + ShapedArray.byteSize(x.aval) }),
     { size: 0, bytes: 0 }
@@ -66,7 +69,8 @@ export const formatBytes = (bytes: number): string =>
     ? `${grouped(bytes / 1e3, 1)} KB`
     : `${grouped(bytes, 0)} B`
 
-const formatSize = ({ bytes, size }: Size): string => `${grouped(size, 0)} (${formatBytes(bytes)})`
+/** Elements and bytes: `6 (24 B)`. */
+export const formatSize = ({ bytes, size }: Size): string => `${grouped(size, 0)} (${formatBytes(bytes)})`
 
 /** The name of a kind without those above it. */
 export const shortKind = (kind: string): string => kind.slice(kind.lastIndexOf("/") + 1)
@@ -119,7 +123,8 @@ const indented = (text: string): string => text.replaceAll("\n", "\n  ")
 const block = (name: string, comment: string, fields: ReadonlyArray<string>): string =>
   fields.length === 0 ? `${name}()` : `${name}(${comment}\n  ${fields.map(indented).join(",\n  ")}\n)`
 
-const arrayText = (x: Tensor, context: Context): string => {
+const arrayText = (given: Tensor, context: Context): string => {
+  const x = context.copies.get(given) ?? given
   if (!context.short || x.size <= 1) return String(x)
   const shape = x.shape.length === 1 ? `(${x.shape[0]},)` : `(${x.shape.join(", ")})`
   return `Array(shape=${shape}, dtype=${x.dtype})`
@@ -138,6 +143,7 @@ const text = (value: unknown, context: Context): string => {
   if (isVariable(value)) return variableText(value, context)
   if (isSnapshot(value)) return variableText({ ...value, raw: value.value, mutable: true }, context)
   if (isModule(value)) return moduleText(value, context)
+  if (isStateLike(value)) return stateText(value, context)
   if (Array.isArray(value)) return items("[", value.map((item) => text(item, context)), "]")
   if (Tree.isPlainObject(value)) {
     return items("{", Object.entries(value).map(([key, item]) => `'${key}': ${text(item, context)}`), "}")
@@ -163,6 +169,13 @@ const moduleText = (
   const { name } = self["~linum/Module"]
   if (context.seen.has(self)) return `${name}(...)`
   context.seen.add(self)
+  const comment = totalsText(self, context)
+  const short: Context = { ...context, short: true }
+  const fields = Object.entries(self).map(([key, value]) => `${key}=${text(value, short)}`)
+  return block(name, comment === "" ? "" : ` # ${comment}`, fields)
+}
+
+const totalsText = (self: object, context: Context): string => {
   const stats = [...collect(self, context)]
   const total = stats.reduce((sum, [, s]) => ({ size: sum.size + s.size, bytes: sum.bytes + s.bytes }), {
     size: 0,
@@ -170,15 +183,35 @@ const moduleText = (
   })
   const parts = stats.map(([kind, size]) => `${kind}: ${formatSize(size)}`)
   if (stats.length > 1) parts.push(`Total: ${formatSize(total)}`)
-  const short: Context = { ...context, short: true }
-  const fields = Object.entries(self).map(([key, value]) => `${key}=${text(value, short)}`)
-  return block(name, parts.length === 0 ? "" : ` # ${parts.join(", ")}`, fields)
+  return parts.join(", ")
 }
 
-const fresh = (): Context => ({ seen: new Set(), stats: new Map(), short: false })
+const fresh = (copies: ReadonlyMap<Tensor, Tensor> = new Map()): Context => ({
+  seen: new Set(),
+  stats: new Map(),
+  short: false,
+  copies
+})
 
-/** A Module, a Variable or anything that holds some, as text. */
-export const print = (value: unknown): string => text(value, fresh())
+/** What is below a Module by kinds: `Param: 6 (24 B), BatchStat: 6 (24 B), Total: 12 (48 B)`. */
+export const totals = (self: object): string => totalsText(self, fresh())
+
+/** A Module, a Variable or anything that holds some, as text. `copies` are shown in the places of their arrays. */
+export const print = (value: unknown, copies?: ReadonlyMap<Tensor, Tensor>): string => text(value, fresh(copies))
+
+/** The children of a State by name. */
+export const stateFields = (self: object): ReadonlyArray<readonly [string, unknown]> => {
+  const fields: Array<readonly [string, unknown]> = []
+  for (const name in self) fields.push([name, (self as Readonly<Record<string, unknown>>)[name]])
+  return fields
+}
+
+/** A State that is one leaf has no fields, and its own text. */
+const stateText = (self: object, context: Context): string => {
+  const nested = (state: object): unknown =>
+    Object.fromEntries(stateFields(state).map(([key, value]) => [key, isStateLike(value) ? nested(value) : value]))
+  return stateFields(self).length === 0 ? String(self) : `State(${states(nested(self), context)})`
+}
 
 /** A State as text, from its nested form. */
 export const printState = (nested: unknown): string => `State(${states(nested, fresh())})`
