@@ -16,13 +16,14 @@ import * as Predicate from "effect/Predicate"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import { isTensor, type Tensor } from "../Tensor/Tensor.ts"
 import * as Tree from "../Tensor/Tree.ts"
+import { flags, type Mode } from "./modes.ts"
 
 /** What is printed of a Variable, or of a snapshot of one. */
 export interface PrintableVariable {
   readonly kind: string
   readonly metadata: Readonly<Record<string, unknown>>
   readonly raw: unknown
-  readonly mutable: boolean
+  readonly mode: Mode
 }
 
 interface Size {
@@ -41,7 +42,7 @@ interface Context {
 
 const isVariable = (u: unknown): u is PrintableVariable => Predicate.hasProperty(u, "~linum/Variable")
 
-const isSnapshot = (u: unknown): u is Omit<PrintableVariable, "raw" | "mutable"> & { readonly value: unknown } =>
+const isSnapshot = (u: unknown): u is Omit<PrintableVariable, "raw"> & { readonly value: unknown } =>
   Predicate.hasProperty(u, "~linum/VariableState")
 
 const isModule = (u: unknown): u is { readonly "~linum/Module": { readonly name: string } } =>
@@ -100,7 +101,8 @@ const collect = (value: object, context: Context): ReadonlyMap<string, Size> => 
 }
 
 /** Is it a State? This room is below that of States and knows them by their mark alone. */
-const isStateLike = (u: unknown): u is object => Predicate.hasProperty(u, "~linum/State")
+const isStateLike = (u: unknown): u is object & { readonly "~linum/State": unknown } =>
+  Predicate.hasProperty(u, "~linum/State")
 
 /** What below an object may hold Variables, in sorted order. A State gives its children by getters of its prototype. */
 const childrenOf = (value: object): ReadonlyArray<object> => {
@@ -141,7 +143,7 @@ const text = (value: unknown, context: Context): string => {
   if (typeof value === "function") return value.name === "" ? "(function)" : value.name
   if (typeof value !== "object" || value === null) return String(value)
   if (isVariable(value)) return variableText(value, context)
-  if (isSnapshot(value)) return variableText({ ...value, raw: value.value, mutable: true }, context)
+  if (isSnapshot(value)) return variableText({ ...value, raw: value.value }, context)
   if (isModule(value)) return moduleText(value, context)
   if (isStateLike(value)) return stateText(value, context)
   if (Array.isArray(value)) return items("[", value.map((item) => text(item, context)), "]")
@@ -153,13 +155,20 @@ const text = (value: unknown, context: Context): string => {
 }
 
 const variableText = (self: PrintableVariable, context: Context): string => {
+  if (self.kind === "ArrayRef") return refText(self.raw, context)
   const size = sizeOf(self.raw)
   const fields = [
     `value=${text(self.raw, context)}`,
     ...Object.entries(self.metadata).map(([key, value]) => `${key}=${text(value, context)}`),
-    ...self.mutable ? [] : ["isMutable=false"]
+    ...flags(self.mode).map(([flag, value]) => `${flag}=${String(value)}`)
   ]
   return block(shortKind(self.kind), size.size === 0 ? "" : ` # ${formatSize(size)}`, fields)
+}
+
+/** `Ref([1, 2, 3], dtype=int32)`, as the array but for its name. */
+const refText = (value: unknown, context: Context): string => {
+  const own = text(value, context)
+  return isTensor(value) && own.startsWith("Array(") ? `Ref(${own.slice("Array(".length)}` : `Ref(${own})`
 }
 
 const moduleText = (
