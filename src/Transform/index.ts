@@ -19,6 +19,7 @@ export {
   vjp
 } from "./autodiff.ts"
 export { type AxisSpec, Carry, type StateAxes, stateAxes } from "./axes.ts"
+export { type TransformMetadata, transformMetadata } from "./axisMetadata.ts"
 export { cond, switchCase, switchCase as switch } from "./branches.ts"
 export * as Check from "./check.ts"
 export { allGather, axisIndex, pmax, pmean, pmin, psum } from "./collectives.ts"

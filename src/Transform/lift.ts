@@ -122,6 +122,8 @@ export interface CallOptions {
   readonly aval?: (slot: number, outer: ShapedArray.ShapedArray) => ShapedArray.ShapedArray
   /** Do failed checks stop here, or at an outer transform? */
   readonly ownChecks?: boolean
+  /** Looks at the Variables that were made for leaves of the arguments, before the function runs. It may throw. */
+  readonly enter?: (variables: ReadonlyMap<object, number>) => void
   /** Looks at the arguments inside and at what the function gives. It may throw. */
   readonly inspect?: (args: ReadonlyArray<unknown>, out: unknown) => void
 }
@@ -149,7 +151,10 @@ export const call = <Args extends ReadonlyArray<unknown>, A, E, R>(
       trace.alias(cellOf(leaf.variable), cellOf(object as Variable))
     })
     // The inner value is what was split: a tuple of the arguments, with fresh objects.
-    const effect = Effect.suspend(() => f(...(inner.value as Args)))
+    const effect = Effect.suspend(() => {
+      options.enter?.(positions)
+      return f(...(inner.value as Args))
+    })
     return runTraced(trace, effect, isTracingError, (given): Call => {
       const out = isAccessor(given) ? undefined : given
       options.inspect?.(inner.value as Args, out)

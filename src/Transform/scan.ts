@@ -6,16 +6,20 @@
  * that the body writes, which makes it a carry too. So a write is seen by every later read, across steps.
  */
 import * as Effect from "effect/Effect"
+import type { Leaf } from "../GraphDef/updateContext.ts"
 import * as control from "../Program/control.ts"
 import { make } from "../Program/Program.ts"
 import { moveAxis } from "../Program/rules/support.ts"
 import { CurrentTrace } from "../Program/Trace.ts"
+import type { Path } from "../State/Path.ts"
 import { TraceError } from "../Tensor/errors.ts"
 import * as Lax from "../Tensor/lax/index.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import type { Tensor } from "../Tensor/Tensor.ts"
+import { argumentAxes, checkReturned } from "./aliasing.ts"
 import { throwing, type TransformError } from "./attempt.ts"
-import { argumentAxes, type Axis, axisOf, type AxisSpec, canonical, Carry, commonSize, isCarry } from "./axes.ts"
+import { type Axis, axisOf, type AxisSpec, canonical, Carry, commonSize, isCarry } from "./axes.ts"
+import { axisChanges, type TransformMetadata } from "./axisMetadata.ts"
 import { type Call, call, conclude, emitter, layout, operands, slotsOf, splitArguments } from "./lift.ts"
 import { checkCarryObjects, checkStable, type Handed, handedCarry, handedState, handedVariables } from "./loopState.ts"
 import type { Traceable, Traced } from "./types.ts"
@@ -35,6 +39,8 @@ export interface ScanOptions {
   readonly reverse?: boolean
   /** How many steps a backend may put into one iteration. */
   readonly unroll?: number
+  /** The name of the axis that is stepped through in the metadata of Variables. */
+  readonly transformMetadata?: TransformMetadata
 }
 
 /** An output of the traced body that is stacked. */
@@ -67,6 +73,10 @@ const carryPlaces = (options: Required<Pick<ScanOptions, "inAxes" | "outAxes">>,
   return { input, prefix: whole ? ["1"] : ["1", String(output)] }
 }
 
+/** Is it a path in the result to (a part of) the carry? */
+const isCarryPath = ({ input, prefix }: ReturnType<typeof carryPlaces>, path: Path): boolean =>
+  input !== undefined && prefix.slice(1).every((key, i) => path[i] === key)
+
 /** Runs the body once on abstract slices. A weakly typed carry becomes a strong one. */
 const traceBody = <Args extends ReadonlyArray<unknown>, A, E, R>(
   f: Traceable<Args, A, E, R>,
@@ -84,6 +94,9 @@ const traceBody = <Args extends ReadonlyArray<unknown>, A, E, R>(
     })
     const sliced = slots.flatMap((s) => typeof s.axis === "number" ? [{ size: s.x.shape[s.axis], path: s.path }] : [])
     const length = commonSize("scan", sliced, options.length)
+    const made = (leaf: Leaf, path: Path): Axis =>
+      path[0] === "0" ? null : axisOf("scan", options.outAxes, leaf, path.slice(1))
+    const changes = axisChanges("scan", axes, made, options.transformMetadata)
     const c = yield* call(f, split, parent, {
       transform: `scan(${f.name || "anonymous"})`,
       aval: (i) => {
@@ -94,7 +107,10 @@ const traceBody = <Args extends ReadonlyArray<unknown>, A, E, R>(
           ? { ...x.aval, weakType: false }
           : x.aval
       },
+      enter: changes.enter,
       inspect: (inner, out) => {
+        checkReturned("scan", inner, out, axes, options.outAxes, (path) => isCarryPath(places, path))
+        changes.leave(inner, out)
         if (places.input === undefined) return
         const after = places.prefix.length === 1 ? out : (out as ReadonlyArray<unknown>)[Number(places.prefix[1])]
         checkCarryObjects("scan", inner[places.input], after)
