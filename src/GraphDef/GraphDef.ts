@@ -14,6 +14,7 @@ import * as Hash from "effect/Hash"
 import * as Inspectable from "effect/Inspectable"
 import * as Pipeable from "effect/Pipeable"
 import * as Predicate from "effect/Predicate"
+import type { Mode } from "../Ref/modes.ts"
 import type { Hooks, Metadata } from "../Ref/Variable.ts"
 import { Layout } from "./layout.ts"
 import type { Sort, Step } from "./Node.ts"
@@ -38,7 +39,7 @@ export interface VariableEntry {
   readonly kind: string
   readonly metadata: Metadata
   readonly hooks: Hooks
-  readonly mutable: boolean
+  readonly mode: Mode
   readonly outerIndex: number | undefined
 }
 
@@ -160,7 +161,7 @@ const sameEntry = (a: Entry, b: Entry): boolean => {
       return b._tag === "Node" && a.sort.type === b.sort.type && a.index === b.index && sameKeys(a.keys, b.keys) &&
         sameStatic(a.metadata, b.metadata)
     case "Variable":
-      return b._tag === "Variable" && a.kind === b.kind && a.index === b.index && a.mutable === b.mutable &&
+      return b._tag === "Variable" && a.kind === b.kind && a.index === b.index && a.mode === b.mode &&
         sameStatic(a.metadata, b.metadata) && sameStatic(a.hooks, b.hooks)
     case "Ref":
       return b._tag === "Ref" && a.index === b.index

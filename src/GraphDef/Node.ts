@@ -224,10 +224,8 @@ const stateSort: TreeSort = {
   unflatten: ({ metadata, values }) => State.fromTable(metadata as Table, values)
 }
 
-interface LeafMetadata {
-  readonly kind: string
-  readonly metadata: State.VariableState<string, unknown>["metadata"]
-}
+/** @internal What is static of a snapshot. */
+export type LeafMetadata = Omit<LeafDef, "bare">
 
 const variableStateType = {}
 const variableStateSort: TreeSort = {
@@ -235,12 +233,12 @@ const variableStateSort: TreeSort = {
   name: "VariableState",
   type: variableStateType,
   flatten: (node) => {
-    const { kind, metadata, value } = node as State.VariableState<string, unknown>
-    return { keys: ["value"], values: [value], metadata: { kind, metadata } satisfies LeafMetadata }
+    const { kind, metadata, mode, value } = node as State.VariableState<string, unknown>
+    return { keys: ["value"], values: [value], metadata: { kind, metadata, mode } satisfies LeafMetadata }
   },
   unflatten: ({ metadata, values }) => {
     const own = metadata as LeafMetadata
-    return State.variableState(own.kind, values[0], own.metadata)
+    return State.variableState(own.kind, values[0], own.metadata, own.mode)
   }
 }
 

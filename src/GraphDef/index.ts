@@ -26,7 +26,7 @@ export {
 } from "./Node.ts"
 export { toMermaid } from "./print.ts"
 export { perturb, sow, type SowError, type SowOptions } from "./sow.ts"
-export { clone, graphdef, immutable, merge, mutable, split, splitWith, state, variables } from "./split.ts"
+export { asRefVars, asRefVars as toRefs, clone, graphdef, immutable, merge, mutable, split, splitWith, state, variables } from "./split.ts"
 export { deleteAttribute, pop, type PopError, setAttribute } from "./structure.ts"
 export { findDuplicates, iterGraph, map, recursiveMap } from "./traverse.ts"
 export { update, type UpdateError } from "./update.ts"

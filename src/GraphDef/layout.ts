@@ -47,7 +47,7 @@ export class Layout {
         leaf.set(at, paths.length)
         paths.push(path)
         owned.push(within)
-        defs.push(e._tag === "Array" ? bareDef : { kind: e.kind, metadata: e.metadata, bare: false })
+        defs.push(e._tag === "Array" ? bareDef : { kind: e.kind, metadata: e.metadata, mode: e.mode, bare: false })
       }
       return at
     }

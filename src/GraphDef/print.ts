@@ -1,6 +1,7 @@
 /**
  * GraphDefs as text: a tree of attributes, and a diagram.
  */
+import { flags, type Mode } from "../Ref/modes.ts"
 import type { Any, Entry } from "./GraphDef.ts"
 import type { Step } from "./Node.ts"
 
@@ -15,6 +16,8 @@ const staticText = (value: unknown): string => {
 
 const metadataText = (metadata: Readonly<Record<string, unknown>>): string =>
   Object.entries(metadata).map(([key, value]) => `, ${key}=${staticText(value)}`).join("")
+
+const modeText = (mode: Mode): string => flags(mode).map(([flag, value]) => `, ${flag}=${String(value)}`).join("")
 
 const outerText = (outerIndex: number | undefined): string => outerIndex === undefined ? "" : `, outer=${outerIndex}`
 
@@ -38,9 +41,7 @@ const entryText = (e: Entry): string => {
     case "Node":
       return e.index < 0 ? e.sort.name : `${e.sort.name}(index=${e.index}${outerText(e.outerIndex)})`
     case "Variable":
-      return `${e.kind}(index=${e.index}${e.mutable ? "" : ", mutable=false"}${metadataText(e.metadata)}${
-        outerText(e.outerIndex)
-      })`
+      return `${e.kind}(index=${e.index}${metadataText(e.metadata)}${modeText(e.mode)}${outerText(e.outerIndex)})`
     case "Ref":
       return `Ref(index=${e.index})`
     case "Array":

@@ -92,7 +92,7 @@ const planned = (flat: Flat, gathered: Gathered): Plan => {
     const cell = cellOf(leaf.variable)
     const before = trace === undefined ? cell.raw : trace.read(cell)
     if (before === value) continue
-    if (!cell.mutable) throw new ImmutableVariableError({ kind: cell.kind })
+    if (!cell.mode.isMutable) throw new ImmutableVariableError({ kind: cell.kind })
     if (!fits(before, value)) misfit(gathered, flat, i, before, value)
     plan.variables.push(leaf.variable)
     plan.values.push(value)

@@ -153,7 +153,7 @@ class Writes {
   /** Notes that a Variable gets a value, unless it does not fit. */
   add(variable: AnyVariable, value: unknown, path: ReadonlyArray<string>): void {
     const cell = cellOf(variable)
-    if (!cell.mutable) throw new ImmutableVariableError({ kind: cell.kind })
+    if (!cell.mode.isMutable) throw new ImmutableVariableError({ kind: cell.kind })
     const before = readCell(cell)
     if (!fits(before, value)) this.misfits.push({ path, expected: describe(before), found: describe(value) })
     this.variables.push(variable)

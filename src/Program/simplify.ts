@@ -23,8 +23,7 @@ export interface Options {
 
 /** Equations that are never merged with equal ones. */
 const standsAlone = (equation: Equation): boolean =>
-  isEffectful(equation) || equation.primitive === "checkpoint" || equation.primitive === "optimization_barrier" ||
-  equation.primitive === "get_variable" || equation.primitive === "set_variable"
+  isEffectful(equation) || equation.primitive === "checkpoint" || equation.primitive === "optimization_barrier"
 
 /** The Program that an equation merely calls. */
 const called = (equation: Equation, final: boolean): Program | undefined => {

@@ -16,6 +16,7 @@ import * as Predicate from "effect/Predicate"
 import * as Ref from "effect/Ref"
 import { Backend } from "../Backend/Backend.ts"
 import { compute } from "../Backend/read.ts"
+import type { Description } from "../Program/references.ts"
 import { type Cell, currentUnsafe, readCell, type Trace } from "../Program/Trace.ts"
 import { isTensorError } from "../Tensor/errors.ts"
 import { isTensor, type Tensor } from "../Tensor/Tensor.ts"
@@ -103,7 +104,7 @@ class Accessor {
     this.#self = self
   }
   get current(): unknown {
-    const value = readCell(this.#self)
+    const value = readCell(this.#self, true)
     if (currentUnsafe() === undefined) this.#self.shared = true
     return apply(this.#self.hooks.getValue, this.#self.asVariable(), value)
   }
@@ -157,6 +158,9 @@ class VariableImpl implements Cell {
   }
   get label(): string {
     return this.kind
+  }
+  get description(): Description {
+    return { kind: this.kind, metadata: { ...this.metadata, isMutable: this.mutable } }
   }
   asVariable(): Any {
     return this as unknown as Any

@@ -16,6 +16,7 @@ import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
 import * as Pipeable from "effect/Pipeable"
 import * as Predicate from "effect/Predicate"
+import { defaultMode, type Mode } from "../Ref/modes.ts"
 import { print, printState } from "../Ref/print.ts"
 import { cellOf, isVariable, type Metadata } from "../Ref/Variable.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
@@ -43,7 +44,7 @@ export interface State<out A> extends Pipeable.Pipeable, Inspectable.Inspectable
 export type Any = State<unknown>
 
 /**
- * A snapshot of a Variable: its kind, its metadata, and the value that it had.
+ * A snapshot of a Variable: its kind, its metadata, its mode, and the value that it had.
  *
  * @category models
  * @since 0.1.0
@@ -52,6 +53,8 @@ export interface VariableState<out K, out A> extends Inspectable.Inspectable, Eq
   readonly [LeafTypeId]: typeof LeafTypeId
   readonly kind: K
   readonly metadata: Metadata
+  /** The Variable's mode; undefined if nobody said so. */
+  readonly mode: Mode | undefined
   readonly value: A
 }
 
@@ -62,8 +65,8 @@ const LeafProto = {
   ...Inspectable.BaseProto,
   [LeafTypeId]: LeafTypeId,
   [Equal.symbol](this: VariableState<string, unknown>, that: unknown): boolean {
-    return isVariableState(that) && this.kind === that.kind && Equal.equals(this.metadata, that.metadata) &&
-      sameValue(this.value, that.value)
+    return isVariableState(that) && this.kind === that.kind && (this.mode ?? defaultMode) === (that.mode ?? defaultMode) &&
+      Equal.equals(this.metadata, that.metadata) && sameValue(this.value, that.value)
   },
   [Hash.symbol](this: VariableState<string, unknown>): number {
     return Hash.string(this.kind)
@@ -80,8 +83,12 @@ const LeafProto = {
 }
 
 /** A snapshot of a Variable. */
-export const variableState = <K extends string, A>(kind: K, value: A, metadata: Metadata = {}): VariableState<K, A> =>
-  Object.assign(Object.create(LeafProto), { kind, metadata, value })
+export const variableState = <K extends string, A>(
+  kind: K,
+  value: A,
+  metadata: Metadata = {},
+  mode?: Mode
+): VariableState<K, A> => Object.assign(Object.create(LeafProto), { kind, metadata, mode, value })
 
 /** Is it a snapshot of a Variable? */
 export const isVariableState = (u: unknown): u is VariableState<string, unknown> => Predicate.hasProperty(u, LeafTypeId)
@@ -131,7 +138,7 @@ export const inside = (self: Any): Inside => (self as unknown as { readonly [Ins
 
 const leafAt = ({ table, values }: Inside, i: number): unknown => {
   const [def, value] = [table.defs[i], values[i]]
-  return def.bare || isVariable(value) ? value : variableState(def.kind, value, def.metadata)
+  return def.bare || isVariable(value) ? value : variableState(def.kind, value, def.metadata, def.mode)
 }
 
 /** @internal The leaf of a State whose only path is the root. */
@@ -175,11 +182,12 @@ export const fromTable = <A>(table: Table.Table, values: ReadonlyArray<unknown>)
 export const fromEntries = <A>(entries: Iterable<readonly [Path.Path, unknown]>): State<A> =>
   fromFlat(Array.from(entries, ([path, leaf]) => {
     if (isVariableState(leaf)) {
-      return { path, def: { kind: leaf.kind, metadata: leaf.metadata, bare: false }, value: leaf.value }
+      const { kind, metadata, mode, value } = leaf
+      return { path, def: { kind, metadata, mode, bare: false }, value }
     }
     if (!isVariable(leaf)) return { path, def: Table.bareDef, value: leaf }
-    const { kind, metadata } = cellOf(leaf)
-    return { path, def: { kind, metadata, bare: false }, value: leaf }
+    const { kind, metadata, mode } = cellOf(leaf)
+    return { path, def: { kind, metadata, mode, bare: false }, value: leaf }
   }))
 
 interface Flat {

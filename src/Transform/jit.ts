@@ -25,6 +25,7 @@ import * as Tensor from "../Tensor/Tensor.ts"
 import * as Tree from "../Tensor/Tree.ts"
 import { throwing, type TransformError } from "./attempt.ts"
 import {
+  allHeld,
   type Call,
   call,
   conclude,
@@ -129,7 +130,7 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
   /** Inside another trace a compiled function is one equation. */
   #inline(args: Args, parent: Trace): Effect.Effect<A, E | TransformError, Backend> {
     return Effect.suspend(() => {
-      const split = splitLeaves(this.#flatten([...args]), parent)
+      const split = splitLeaves(this.#flatten([...args]), parent, allHeld)
       this.traces++
       // The services of the outer trace serve the inner one: R was checked to hold no others.
       return Effect.flatMap(this.#trace(this.#f, split, parent), (c) => {
@@ -144,7 +145,8 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
   #trace(f: Traceable<Args, A, E, R>, split: SplitArguments, parent: Trace | undefined) {
     return call(f, split, parent, {
       transform: `jit(${this.#name})`,
-      ownChecks: parent === undefined
+      ownChecks: parent === undefined,
+      references: parent?.references
     }) as Effect.Effect<Call, E | TransformError, Backend>
   }
 

@@ -19,6 +19,7 @@ import { isNode } from "../GraphDef/Node.ts"
 import * as UpdateContext from "../GraphDef/updateContext.ts"
 import { build } from "../Program/build.ts"
 import { type Equation, isEffectful } from "../Program/Program.ts"
+import type { References } from "../Program/references.ts"
 import { type Cell, type Discharged, readCell, readOutside, runTraced, Trace } from "../Program/Trace.ts"
 import { hiddenOf, isModule } from "../Ref/Module.ts"
 import { type Any as Variable, cellOf, isAccessor, isVariable, writeAll } from "../Ref/Variable.ts"
@@ -79,20 +80,31 @@ export interface PureResult {
 
 const bare: Tree.Structure = { _tag: "Leaf" }
 
-/** The value of a leaf at the current level: a Variable's through the running trace, if any. */
-export const leafValue = (leaf: UpdateContext.Leaf, parent: Trace | undefined): unknown => {
+/**
+ * The value of a leaf at the current level: a Variable's through the running trace, if any. Where a Program is traced to
+ * be shown, `held` gives the reference instead.
+ */
+export const leafValue = (leaf: UpdateContext.Leaf, parent: Trace | undefined, held = false): unknown => {
   if (leaf._tag === "Array") return leaf.tensor
   const cell = cellOf(leaf.variable)
-  return parent === undefined ? readOutside(cell) : parent.read(cell)
+  return parent === undefined ? readOutside(cell) : held ? parent.peek(cell) : parent.read(cell)
 }
 
-/** Reads the arrays of a traversal's leaves at the current level: Variables through the running trace, if any. */
-export const splitLeaves = (split: UpdateContext.Split, parent: Trace | undefined): SplitArguments => {
+/**
+ * Reads the arrays of a traversal's leaves at the current level: Variables through the running trace, if any. `held`
+ * says of which leaves references will do: of those that the transform hands on as they are.
+ */
+export const splitLeaves = (
+  split: UpdateContext.Split,
+  parent: Trace | undefined,
+  held: (leaf: number) => boolean = () => false
+): SplitArguments => {
   const leaves: Array<LeafArrays> = []
   const all: Array<Tensor> = []
   let simple = true
-  for (const leaf of split.leaves) {
-    const value = leafValue(leaf, parent)
+  for (let i = 0; i < split.leaves.length; i++) {
+    const leaf = split.leaves[i]
+    const value = leafValue(leaf, parent, held(i))
     if (isTensor(value)) {
       leaves.push({ leaf, structure: bare, arrays: [value] })
       all.push(value)
@@ -106,14 +118,24 @@ export const splitLeaves = (split: UpdateContext.Split, parent: Trace | undefine
   return { split, leaves, arrays: all, simple }
 }
 
-/** Takes arguments apart. Outside of traces their arrays are handed out to what is made of them. */
-export const splitArguments = (args: ReadonlyArray<unknown>, parent: Trace | undefined): SplitArguments => {
+/**
+ * Takes arguments apart. Outside of traces their arrays are handed out to what is made of them. `held` as for
+ * `splitLeaves`.
+ */
+export const splitArguments = (
+  args: ReadonlyArray<unknown>,
+  parent: Trace | undefined,
+  held?: (leaf: number) => boolean
+): SplitArguments => {
   const split = UpdateContext.outerSplit([...args])
   if (parent === undefined) {
     for (const leaf of split.leaves) if (leaf._tag === "Variable") cellOf(leaf.variable).shared = true
   }
-  return splitLeaves(split, parent)
+  return splitLeaves(split, parent, held)
 }
+
+/** All leaves may be references. */
+export const allHeld = (): boolean => true
 
 /** How a transform wants its function traced. */
 export interface CallOptions {
@@ -122,6 +144,8 @@ export interface CallOptions {
   readonly aval?: (slot: number, outer: ShapedArray.ShapedArray) => ShapedArray.ShapedArray
   /** Do failed checks stop here, or at an outer transform? */
   readonly ownChecks?: boolean
+  /** If the Program is to be shown: how it has its Variables. A transform that hands its parent's on shows them inside. */
+  readonly references?: References | undefined
   /** Looks at the Variables that were made for leaves of the arguments, before the function runs. It may throw. */
   readonly enter?: (variables: ReadonlyMap<object, number>) => void
   /** Looks at the arguments inside and at what the function gives. It may throw. */
@@ -136,9 +160,10 @@ export const call = <Args extends ReadonlyArray<unknown>, A, E, R>(
   options: CallOptions
 ): Effect.Effect<Call, E | TracingError, R> =>
   Effect.suspend(() => {
-    const trace = new Trace(options.transform, parent, { ownChecks: options.ownChecks ?? false })
+    const { ownChecks = false, references } = options
+    const trace = new Trace(options.transform, parent, { ownChecks, references })
     const aval = options.aval ?? ((_: number, outer: ShapedArray.ShapedArray) => outer)
-    const slots = args.arrays.map((x, i) => trace.argument(aval(i, x.aval)))
+    const slots = args.arrays.map((x, i) => trace.pass(x, trace.argument(aval(i, x.aval))))
     let next = 0
     const values = args.leaves.map((l) => Tree.unflatten(l.structure, slots.slice(next, next += l.arrays.length)))
     const inner = UpdateContext.innerMerge(args.split.graphdef, values, trace)
@@ -187,7 +212,7 @@ const resultLeaves = (
   positions: ReadonlyMap<object, number>
 ): ReadonlyArray<ResultLeaf> =>
   leaves.map((leaf): ResultLeaf => {
-    const value = leaf._tag === "Variable" ? trace.read(cellOf(leaf.variable)) : leaf.tensor
+    const value = leaf._tag === "Variable" ? trace.peek(cellOf(leaf.variable)) : leaf.tensor
     const { leaves: arrays, structure } = Tree.flatten(value)
     const argument = leaf._tag === "Variable"
       // One that was captured may have come in as an argument too.
@@ -274,18 +299,22 @@ const arrayArgument = (values: ReadonlyArray<unknown>, x: Tensor): number | unde
 }
 
 /**
- * The value of a cell at a level. What is read outside of traces is handed out, so no later step may free its buffers.
+ * The value of a cell at the level around a call, or the reference that it has there and inside. What is read outside of
+ * traces is handed out, so no later step may free its buffers.
  */
-const valueAt = (cell: Cell, parent: Trace | undefined): unknown => {
-  if (parent !== undefined) return parent.read(cell)
-  cell.shared = true
-  return readCell(cell)
+export const valueAround = (c: Call, cell: Cell, parent: Trace | undefined): unknown => {
+  if (parent === undefined) {
+    cell.shared = true
+    return readCell(cell)
+  }
+  const { references } = c.trace
+  return references !== undefined && references === parent.references ? parent.peek(cell) : parent.read(cell)
 }
 
 /** What the inputs of a call's Program are at the outer level: captures, closure state, arguments. */
 export const operands = (c: Call, parent: Trace | undefined): ReadonlyArray<Tensor> => [
   ...c.discharged.captures,
-  ...c.discharged.reads.flatMap((slot) => Tree.leaves(valueAt(slot.cell, parent))),
+  ...c.discharged.reads.flatMap((slot) => Tree.leaves(valueAround(c, slot.cell, parent))),
   ...c.arguments.arrays
 ]
 

@@ -1,9 +1,11 @@
 /**
  * What loops have in common: the state that one step hands to the next must keep its structure, shapes and dtypes.
  */
+import * as Effect from "effect/Effect"
 import { type Misfit, StructureError } from "../GraphDef/errors.ts"
 import * as GraphDef from "../GraphDef/GraphDef.ts"
 import { outerSplit } from "../GraphDef/updateContext.ts"
+import type { Form, References } from "../Program/references.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import * as Tree from "../Tensor/Tree.ts"
 import { type Call, type LeafArrays, resultCount } from "./lift.ts"
@@ -174,6 +176,34 @@ export const handedCarry = (
   fail(transform, misfits)
   return handed
 }
+
+const describeForm = ({ avals, structure }: Form): string =>
+  structure._tag === "Leaf" ? ShapedArray.format(avals[0]) : `a tree of ${avals.map(ShapedArray.format).join(", ")}`
+
+/**
+ * Traces a body or a branch where the Program is to be shown: fails with a `StructureError` if that gave a Variable
+ * another structure, shape or dtype. (What is compiled has such Variables among inputs and outputs, where they are
+ * found.)
+ */
+export const keepingForms = <A, E, R>(
+  transform: string,
+  references: References | undefined,
+  traced: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  references === undefined ? traced : Effect.suspend(() => {
+    const before = references.forms()
+    return Effect.map(traced, (result) => {
+      fail(
+        transform,
+        references.restore(before).map((r) => ({
+          path: [r.description.kind],
+          expected: describeForm(r.before),
+          found: describeForm(r.after)
+        }))
+      )
+      return result
+    })
+  })
 
 const fail = (transform: string, misfits: ReadonlyArray<Misfit>): void => {
   if (misfits.length > 0) {

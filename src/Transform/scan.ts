@@ -20,8 +20,27 @@ import { argumentAxes, checkReturned } from "./aliasing.ts"
 import { throwing, type TransformError } from "./attempt.ts"
 import { type Axis, axisOf, type AxisSpec, canonical, Carry, commonSize, isCarry } from "./axes.ts"
 import { axisChanges, type TransformMetadata } from "./axisMetadata.ts"
-import { type Call, call, conclude, emitter, layout, operands, slotsOf, splitArguments } from "./lift.ts"
-import { checkCarryObjects, checkStable, type Handed, handedCarry, handedState, handedVariables } from "./loopState.ts"
+import {
+  allHeld,
+  type Call,
+  call,
+  conclude,
+  emitter,
+  layout,
+  operands,
+  slotsOf,
+  splitArguments,
+  splitLeaves
+} from "./lift.ts"
+import {
+  checkCarryObjects,
+  checkStable,
+  type Handed,
+  handedCarry,
+  handedState,
+  handedVariables,
+  keepingForms
+} from "./loopState.ts"
 import type { Traceable, Traced } from "./types.ts"
 
 /** Options of `scan`. */
@@ -86,8 +105,13 @@ const traceBody = <Args extends ReadonlyArray<unknown>, A, E, R>(
 ) =>
   Effect.gen(function*() {
     const parent = yield* CurrentTrace
-    const split = splitArguments(args, parent)
-    const axes = yield* argumentAxes("scan", options.inAxes, split, args)
+    const whole = splitArguments(args, parent, allHeld)
+    const axes = yield* argumentAxes("scan", options.inAxes, whole, args)
+    const references = parent?.references
+    // What is stepped through is read before the loop, and written after it.
+    const split = references === undefined
+      ? whole
+      : splitLeaves(whole.split, parent, (leaf) => typeof axes[leaf] !== "number")
     const slots = slotsOf(split).map(({ leaf, path, x }) => {
       const axis = axes[leaf]
       return { axis: typeof axis === "number" ? canonical("scan", axis, x, path) : axis, path, x }
@@ -97,8 +121,9 @@ const traceBody = <Args extends ReadonlyArray<unknown>, A, E, R>(
     const made = (leaf: Leaf, path: Path): Axis =>
       path[0] === "0" ? null : axisOf("scan", options.outAxes, leaf, path.slice(1))
     const changes = axisChanges("scan", axes, made, options.transformMetadata)
-    const c = yield* call(f, split, parent, {
+    const traced = call(f, split, parent, {
       transform: `scan(${f.name || "anonymous"})`,
+      references,
       aval: (i) => {
         const { axis, x } = slots[i]
         return typeof axis === "number"
@@ -116,6 +141,7 @@ const traceBody = <Args extends ReadonlyArray<unknown>, A, E, R>(
         checkCarryObjects("scan", inner[places.input], after)
       }
     })
+    const c = yield* keepingForms("scan", references, traced)
     return { c, parent, axes, slots, length }
   })
 
