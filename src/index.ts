@@ -21,7 +21,9 @@ export {
 } from "./Backend/index.ts"
 export {
   AliasError,
+  call,
   clone,
+  currentUpdateContext,
   deleteAttribute,
   findDuplicates,
   graphdef,
@@ -37,8 +39,10 @@ export {
   splitWith,
   state,
   StructureError,
+  transact,
   update,
   updateContext,
+  UpdateContextError,
   variables
 } from "./GraphDef/index.ts"
 export * as GraphDef from "./GraphDef/index.ts"

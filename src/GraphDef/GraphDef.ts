@@ -16,6 +16,8 @@ import * as Pipeable from "effect/Pipeable"
 import * as Predicate from "effect/Predicate"
 import type { Mode } from "../Ref/modes.ts"
 import type { Hooks, Metadata } from "../Ref/Variable.ts"
+import type { Caller } from "./call.ts"
+import type { StateLike } from "./gather.ts"
 import { Layout } from "./layout.ts"
 import type { Sort, Step } from "./Node.ts"
 import { printGraphDef } from "./print.ts"
@@ -74,6 +76,8 @@ export interface GraphDef<out A> extends Pipeable.Pipeable, Inspectable.Inspecta
   readonly entries: ReadonlyArray<Entry>
   /** How many Variables and arrays there are. */
   readonly leaves: number
+  /** The methods of the model that this GraphDef and States describe, as `call` gives them. */
+  readonly apply: <M>(this: GraphDef<M>, ...states: ReadonlyArray<StateLike>) => Caller<M>
   /** @internal */
   readonly layout: Layout
 }
@@ -115,6 +119,9 @@ Object.assign(GraphDefImpl.prototype, Inspectable.BaseProto, Pipeable.Prototype,
     return printGraphDef(this)
   }
 })
+
+/** @internal What all GraphDefs have. */
+export const proto: object = GraphDefImpl.prototype
 
 /** @internal A GraphDef of what a traversal met. */
 export const fromEntries = <A>(entries: ReadonlyArray<Entry>): GraphDef<A> =>
@@ -172,8 +179,8 @@ const sameEntry = (a: Entry, b: Entry): boolean => {
   }
 }
 
-/** The number that an object had outside, if the entry is one of an object that came from there. */
-const outerIndex = (e: Entry): number | undefined =>
+/** @internal The number that an object had outside, if the entry is one of an object that came from there. */
+export const outerIndex = (e: Entry): number | undefined =>
   e._tag === "Node" || e._tag === "Variable" ? e.outerIndex : undefined
 
 const compare = (a: Any, b: Any, same: (x: Entry, y: Entry) => boolean): boolean =>

@@ -10,6 +10,8 @@ export interface Misfit {
   readonly path: Path.Path
   readonly expected: string
   readonly found: string
+  /** The rule that is broken, in Flax's words. */
+  readonly reason?: string
 }
 
 /**
@@ -25,7 +27,9 @@ export class StructureError extends Data.TaggedError("StructureError")<{
   readonly hint: string
 }> {
   override get message(): string {
-    const lines = this.misfits.map((m) => `\n  ${Path.format(m.path)}: expected ${m.expected}, found ${m.found}`)
+    const lines = this.misfits.map(({ expected, found, path, reason }) =>
+      `\n  ${Path.format(path)}: expected ${expected}, found ${found}${reason === undefined ? "" : `. ${reason}`}`
+    )
     return `${this.operation}: ${
       this.misfits.length === 1 ? "a path does" : `${this.misfits.length} paths do`
     } not fit; ` +
@@ -65,5 +69,22 @@ export class AliasError extends Data.TaggedError("AliasError")<{
     return `${this.operation}: the same ${this.what} is at ${
       this.paths.map(Path.format).join(" and at ")
     }; ${this.hint}`
+  }
+}
+
+/**
+ * An update context, or one of splits or merges, that is not there, is used after its end, or is used out of order.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class UpdateContextError extends Data.TaggedError("UpdateContextError")<{
+  /** The tag of the context, if it has one. */
+  readonly tag: string | undefined
+  readonly reason: string
+  readonly hint: string
+}> {
+  override get message(): string {
+    return `${this.reason} ${this.hint}`
   }
 }

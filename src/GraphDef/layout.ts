@@ -76,6 +76,15 @@ export class Layout {
     return { _tag: "Nowhere" }
   }
 
+  /** The node that holds what is at a path, by the position of its entry, and the key there. */
+  parent(path: Path): { readonly entry: number; readonly key: string } | undefined {
+    for (let used = path.length - 1; used >= 0; used--) {
+      const place = this.resolve(path.slice(0, used))
+      if (place._tag === "Inner") return { entry: place.entry, key: path.slice(used).join("/") }
+    }
+    return undefined
+  }
+
   #follow(at: number): number | undefined {
     const e = this.#entries[at]
     return e._tag === "Ref" ? this.#home.get(e.index) : at
@@ -92,3 +101,20 @@ const stepLength = (step: Step): number => typeof step === "string" ? 1 : step.l
 
 const startsAt = (path: Path, from: number, step: Step): boolean =>
   typeof step === "string" ? path[from] === step : step.every((key, i) => path[from + i] === key)
+
+/** The path of the entry at a position. */
+export const pathOfEntry = (entries: ReadonlyArray<Entry>, position: number): Path => {
+  let next = 0
+  const go = (path: Path): Path | undefined => {
+    const at = next++
+    if (at === position) return path
+    const e = entries[at]
+    if (e._tag !== "Node") return undefined
+    for (const key of e.keys) {
+      const found = go(path.concat(key))
+      if (found !== undefined) return found
+    }
+    return undefined
+  }
+  return go([]) ?? []
+}
