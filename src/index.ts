@@ -21,6 +21,7 @@ export {
 } from "./Backend/index.ts"
 export {
   AliasError,
+  asRefVars,
   call,
   clone,
   currentUpdateContext,
@@ -39,6 +40,8 @@ export {
   splitWith,
   state,
   StructureError,
+  toArrays,
+  toRefs,
   transact,
   update,
   updateContext,

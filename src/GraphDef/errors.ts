@@ -57,8 +57,11 @@ export class AliasError extends Data.TaggedError("AliasError")<{
   readonly paths: ReadonlyArray<Path.Path>
   readonly hint: string
   readonly inconsistent?: ReadonlyArray<Inconsistent>
+  /** The whole message, if there is another one. */
+  readonly text?: string
 }> {
   override get message(): string {
+    if (this.text !== undefined) return this.text
     if (this.inconsistent !== undefined) {
       const nodes = this.inconsistent.map(({ node, places }) =>
         `\nNode: ${node}${places.map((p) => `\n  ${Path.format(p.path)}: ${p.prefix}`).join("")}`

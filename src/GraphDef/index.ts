@@ -54,6 +54,7 @@ export {
   split,
   splitWith,
   state,
+  toArrays,
   variables
 } from "./split.ts"
 export { deleteAttribute, pop, type PopError, setAttribute } from "./structure.ts"

@@ -5,7 +5,8 @@ import { flags, type Mode } from "../Ref/modes.ts"
 import type { Any, Entry } from "./GraphDef.ts"
 import type { Step } from "./Node.ts"
 
-const stepText = (step: Step): string => typeof step === "string" ? step : step.join("/")
+/** @internal A step as one word. */
+export const stepText = (step: Step): string => typeof step === "string" ? step : step.join("/")
 
 const staticText = (value: unknown): string => {
   if (typeof value === "string") return JSON.stringify(value)
@@ -36,7 +37,8 @@ const visitEntries = (
   go("", 0, -1)
 }
 
-const entryText = (e: Entry): string => {
+/** @internal An entry as a line. */
+export const entryText = (e: Entry): string => {
   switch (e._tag) {
     case "Node":
       return e.index < 0 ? e.sort.name : `${e.sort.name}(index=${e.index}${outerText(e.outerIndex)})`

@@ -16,14 +16,14 @@ import * as Predicate from "effect/Predicate"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import { isTensor, type Tensor } from "../Tensor/Tensor.ts"
 import * as Tree from "../Tensor/Tree.ts"
-import { flags, type Mode } from "./modes.ts"
+import { defaultMode, flags, type Mode } from "./modes.ts"
 
 /** What is printed of a Variable, or of a snapshot of one. */
 export interface PrintableVariable {
   readonly kind: string
   readonly metadata: Readonly<Record<string, unknown>>
   readonly raw: unknown
-  readonly mode: Mode
+  readonly mode: Mode | undefined
 }
 
 interface Size {
@@ -40,12 +40,15 @@ interface Context {
   readonly copies: ReadonlyMap<Tensor, Tensor>
 }
 
-const isVariable = (u: unknown): u is PrintableVariable => Predicate.hasProperty(u, "~linum/Variable")
+/** @internal */
+export const isVariable = (u: unknown): u is PrintableVariable => Predicate.hasProperty(u, "~linum/Variable")
 
-const isSnapshot = (u: unknown): u is Omit<PrintableVariable, "raw"> & { readonly value: unknown } =>
+/** @internal */
+export const isSnapshot = (u: unknown): u is Omit<PrintableVariable, "raw"> & { readonly value: unknown } =>
   Predicate.hasProperty(u, "~linum/VariableState")
 
-const isModule = (u: unknown): u is { readonly "~linum/Module": { readonly name: string } } =>
+/** @internal */
+export const isModule = (u: unknown): u is { readonly "~linum/Module": { readonly name: string } } =>
   Predicate.hasProperty(u, "~linum/Module")
 
 // --- sizes ---
@@ -101,7 +104,7 @@ const collect = (value: object, context: Context): ReadonlyMap<string, Size> => 
 }
 
 /** Is it a State? This room is below that of States and knows them by their mark alone. */
-const isStateLike = (u: unknown): u is object & { readonly "~linum/State": unknown } =>
+export const isStateLike = (u: unknown): u is object & { readonly "~linum/State": unknown } =>
   Predicate.hasProperty(u, "~linum/State")
 
 /** What below an object may hold Variables, in sorted order. A State gives its children by getters of its prototype. */
@@ -154,14 +157,17 @@ const text = (value: unknown, context: Context): string => {
   return own.startsWith("[object ") ? `${value.constructor?.name ?? "object"} {…}` : own
 }
 
+/** What is printed of a Variable: its value, its metadata and its mode. */
+export const variableFields = (self: PrintableVariable): ReadonlyArray<readonly [string, unknown]> => [
+  ["value", self.raw],
+  ...Object.entries(self.metadata),
+  ...flags(self.mode ?? defaultMode)
+]
+
 const variableText = (self: PrintableVariable, context: Context): string => {
   if (self.kind === "ArrayRef") return refText(self.raw, context)
   const size = sizeOf(self.raw)
-  const fields = [
-    `value=${text(self.raw, context)}`,
-    ...Object.entries(self.metadata).map(([key, value]) => `${key}=${text(value, context)}`),
-    ...flags(self.mode).map(([flag, value]) => `${flag}=${String(value)}`)
-  ]
+  const fields = variableFields(self).map(([key, value]) => `${key}=${text(value, context)}`)
   return block(shortKind(self.kind), size.size === 0 ? "" : ` # ${formatSize(size)}`, fields)
 }
 

@@ -65,7 +65,8 @@ const LeafProto = {
   ...Inspectable.BaseProto,
   [LeafTypeId]: LeafTypeId,
   [Equal.symbol](this: VariableState<string, unknown>, that: unknown): boolean {
-    return isVariableState(that) && this.kind === that.kind && (this.mode ?? defaultMode) === (that.mode ?? defaultMode) &&
+    return isVariableState(that) && this.kind === that.kind &&
+      (this.mode ?? defaultMode) === (that.mode ?? defaultMode) &&
       Equal.equals(this.metadata, that.metadata) && sameValue(this.value, that.value)
   },
   [Hash.symbol](this: VariableState<string, unknown>): number {

@@ -127,7 +127,8 @@ export const mapModes = (self: Table, f: (mode: Mode) => Mode): Table =>
 /** Same kind, metadata and mode? */
 export const sameDef = (a: LeafDef, b: LeafDef): boolean =>
   a === b ||
-  (a.kind === b.kind && a.bare === b.bare && modeAt(a) === modeAt(b) && (a.metadata === b.metadata || Equal.equals(a.metadata, b.metadata)))
+  (a.kind === b.kind && a.bare === b.bare && modeAt(a) === modeAt(b) &&
+    (a.metadata === b.metadata || Equal.equals(a.metadata, b.metadata)))
 
 /** Same paths, kinds, metadata and modes? */
 export const equals = (a: Table, b: Table): boolean =>

@@ -20,7 +20,7 @@ import type { SplitArguments } from "./lift.ts"
 const mostPlaces = 10_000
 
 /** Every path to every Variable, through all names of shared nodes; cycles are not gone round. */
-const placesOf = (value: unknown): ReadonlyMap<Variable, ReadonlyArray<Path>> => {
+export const placesOf = (value: unknown): ReadonlyMap<Variable, ReadonlyArray<Path>> => {
   const places = new Map<Variable, Array<Path>>()
   const open = new Set<unknown>()
   let count = 0

@@ -16,13 +16,15 @@ import { type Flattener, flattener, type Split } from "../GraphDef/updateContext
 import * as control from "../Program/control.ts"
 import { hasEffects, make as makeProgram, type Var } from "../Program/Program.ts"
 import { simplify } from "../Program/simplify.ts"
-import { type Cell, CurrentTrace, type Slot, type Trace } from "../Program/Trace.ts"
+import { type Cell, CurrentTrace, type Slot, storageCell, type Trace } from "../Program/Trace.ts"
+import { type NewVariables, VariableMode } from "../Ref/modes.ts"
 import { Rngs, type RngStreams } from "../Ref/Rngs.ts"
 import { cellOf } from "../Ref/Variable.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import type { Storage } from "../Tensor/Storage.ts"
 import * as Tensor from "../Tensor/Tensor.ts"
 import * as Tree from "../Tensor/Tree.ts"
+import { checkUnshared } from "./arrayRefs.ts"
 import { throwing, type TransformError } from "./attempt.ts"
 import {
   allHeld,
@@ -54,6 +56,11 @@ export interface Jitted<Args extends ReadonlyArray<unknown>, A, E> {
 export interface JitOptions {
   /** The name that Programs and errors show; by default that of the function. */
   readonly name?: string
+  /**
+   * May a Variable be at several places of the arguments? With `"share"`, the default, it is one object inside, as it is
+   * outside. `"error"` makes it an `AliasError` that names two of its places. (An array ref by itself may never be.)
+   */
+  readonly aliases?: "share" | "error"
 }
 
 /** One traced and compiled version of a function. */
@@ -69,6 +76,8 @@ interface Entry {
   readonly code: number | undefined
   /** Does the structure of the arguments stay as it was? Then only Variables are written. */
   readonly stable: boolean
+  /** What new Variables were while it was traced. */
+  readonly mode: NewVariables
   /** For each leaf of the arguments that is one array, its abstract value; undefined when some leaf is a tree. */
   readonly avals: ReadonlyArray<ShapedArray.ShapedArray> | undefined
 }
@@ -101,7 +110,7 @@ export const jit = <Args extends ReadonlyArray<unknown>, A, E, R>(
   f: Traced<Args, A, E, R>,
   options: JitOptions = {}
 ): Jitted<Args, A, E> => {
-  const compiled = new Compiled<Args, A, E, R>(f, options.name ?? (f.name || "anonymous"))
+  const compiled = new Compiled<Args, A, E, R>(f, options.name ?? (f.name || "anonymous"), options.aliases === "error")
   return Object.assign((...args: Args) => compiled.apply(args), { traces: () => compiled.traces })
 }
 
@@ -111,13 +120,15 @@ const backendsKept = 4
 class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
   readonly #f: Traceable<Args, A, E, R>
   readonly #name: string
+  readonly #unshared: boolean
   readonly #flatten: Flattener = flattener()
   readonly #entries: Array<Entry> = []
   traces = 0
 
-  constructor(f: Traceable<Args, A, E, R>, name: string) {
+  constructor(f: Traceable<Args, A, E, R>, name: string, unshared: boolean) {
     this.#f = f
     this.#name = name
+    this.#unshared = unshared
   }
 
   apply(args: Args): Effect.Effect<A, E | TransformError, Backend> {
@@ -131,6 +142,7 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
   #inline(args: Args, parent: Trace): Effect.Effect<A, E | TransformError, Backend> {
     return Effect.suspend(() => {
       const split = splitLeaves(this.#flatten([...args]), parent, allHeld)
+      if (this.#unshared) checkUnshared(`jit(${this.#name})`, args, this.#f)
       this.traces++
       // The services of the outer trace serve the inner one: R was checked to hold no others.
       return Effect.flatMap(this.#trace(this.#f, split, parent), (c) => {
@@ -146,6 +158,7 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
     return call(f, split, parent, {
       transform: `jit(${this.#name})`,
       ownChecks: parent === undefined,
+      signature: this.#f,
       references: parent?.references
     }) as Effect.Effect<Call, E | TransformError, Backend>
   }
@@ -156,24 +169,29 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
       const all: ReadonlyArray<unknown> = Option.isSome(rngs) ? [...args, rngs.value] : args
       const flat = this.#flatten(all)
       const backend = Context.get(context, Backend)
-      const known = this.#find(flat, backend)
+      const mode = Context.get(context, VariableMode)
+      const known = this.#find(flat, backend, mode)
       const again = () => this.#run(args, context)
       if (known !== undefined) return this.#execute(known, flat, again)
-      const elsewhere = this.#find(flat, undefined)
+      const elsewhere = this.#find(flat, undefined, mode)
+      if (elsewhere === undefined && this.#unshared) checkUnshared(`jit(${this.#name})`, args, this.#f)
       const made = elsewhere === undefined
-        ? this.#compile(splitLeaves(flat, undefined), backend, Option.isSome(rngs))
+        ? this.#compile(splitLeaves(flat, undefined), backend, mode, Option.isSome(rngs))
         : this.#compileAgain(elsewhere, backend)
       return Effect.flatMap(made, (entry) => this.#execute(entry, flat, again))
     })
   }
 
   /** The entry for these arguments, on a backend or on any. */
-  #find(flat: Split, backend: Backend["Service"] | undefined): Entry | undefined {
+  #find(flat: Split, backend: Backend["Service"] | undefined, mode: NewVariables): Entry | undefined {
+    // Two Variables over one array ref are refused when the function is traced.
+    if (flat.shared.length > 0) return undefined
     const entries = this.#entries
     for (let i = entries.length - 1; i >= 0; i--) {
       const e = entries[i]
       if (
         (backend === undefined || e.backend === backend) &&
+        e.mode.hasRef === mode.hasRef && e.mode.isHijax === mode.isHijax &&
         (e.graphdef === flat.graphdef || GraphDef.equals(e.graphdef, flat.graphdef)) &&
         sameLeaves(e, flat) && e.call.discharged.reads.every(sameState) && sameAliases(e.call, flat)
       ) return e
@@ -181,7 +199,7 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
     return undefined
   }
 
-  #compile(split: SplitArguments, backend: Backend["Service"], withRngs: boolean) {
+  #compile(split: SplitArguments, backend: Backend["Service"], mode: NewVariables, withRngs: boolean) {
     this.traces++
     const f: Traceable<Args, A, E, R> = withRngs ? provideLast(this.#f) : this.#f
     return Effect.flatMap(this.#trace(f, split, undefined), (c) => {
@@ -197,6 +215,7 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
           graphdef: split.split.graphdef,
           executable,
           used,
+          mode,
           code: codePosition(c),
           stable: c.pure !== undefined && GraphDef.sameStructure(split.split.graphdef, c.graphdef, 1),
           avals: split.simple ? split.arrays.map((x) => x.aval) : undefined
@@ -322,7 +341,9 @@ const sameState = (slot: Slot): boolean => {
 const sameAliases = (c: Call, now: Split): boolean => {
   const reads = c.discharged.reads
   if (reads.length === 0 && c.aliased.length === 0) return true
-  const cells = new Set<unknown>(now.leaves.map((l) => l._tag === "Variable" ? cellOf(l.variable) : undefined))
+  const cells = new Set<unknown>(
+    now.leaves.map((l) => l._tag === "Variable" ? storageCell(cellOf(l.variable)) : undefined)
+  )
   if (reads.some((slot) => cells.has(slot.cell))) return false
   return c.aliased.every(({ leaf, variable }) => {
     const now_ = now.leaves[leaf]

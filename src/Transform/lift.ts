@@ -20,13 +20,14 @@ import * as UpdateContext from "../GraphDef/updateContext.ts"
 import { build } from "../Program/build.ts"
 import { type Equation, isEffectful } from "../Program/Program.ts"
 import type { References } from "../Program/references.ts"
-import { type Cell, type Discharged, readCell, readOutside, runTraced, Trace } from "../Program/Trace.ts"
+import { type Cell, type Discharged, readCell, readOutside, runTraced, storageCell, Trace } from "../Program/Trace.ts"
 import { hiddenOf, isModule } from "../Ref/Module.ts"
 import { type Any as Variable, cellOf, isAccessor, isVariable, writeAll } from "../Ref/Variable.ts"
 import { type TensorError, TraceError } from "../Tensor/errors.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import { concrete, isTensor, type Node, settle, type Tensor } from "../Tensor/Tensor.ts"
 import * as Tree from "../Tensor/Tree.ts"
+import { checkRefs, checkReturnedRefs, type Signature } from "./arrayRefs.ts"
 import { isTracingError, type TracingError } from "./attempt.ts"
 import type { Traceable } from "./types.ts"
 
@@ -148,6 +149,8 @@ export interface CallOptions {
   readonly references?: References | undefined
   /** Looks at the Variables that were made for leaves of the arguments, before the function runs. It may throw. */
   readonly enter?: (variables: ReadonlyMap<object, number>) => void
+  /** The function that the user wrote, for the names of its parameters in messages. */
+  readonly signature?: Signature
   /** Looks at the arguments inside and at what the function gives. It may throw. */
   readonly inspect?: (args: ReadonlyArray<unknown>, out: unknown) => void
 }
@@ -161,6 +164,7 @@ export const call = <Args extends ReadonlyArray<unknown>, A, E, R>(
 ): Effect.Effect<Call, E | TracingError, R> =>
   Effect.suspend(() => {
     const { ownChecks = false, references } = options
+    checkRefs(options.transform, args.split, options.signature)
     const trace = new Trace(options.transform, parent, { ownChecks, references })
     const aval = options.aval ?? ((_: number, outer: ShapedArray.ShapedArray) => outer)
     const slots = args.arrays.map((x, i) => trace.pass(x, trace.argument(aval(i, x.aval))))
@@ -172,7 +176,7 @@ export const call = <Args extends ReadonlyArray<unknown>, A, E, R>(
     args.leaves.forEach(({ leaf }, i) => {
       if (leaf._tag !== "Variable") return
       const object = inner.objects[numbers.get(leaf.variable) ?? -1]
-      positions.set(object, i)
+      positions.set(storageCell(cellOf(object as Variable)), i)
       trace.alias(cellOf(leaf.variable), cellOf(object as Variable))
     })
     // The inner value is what was split: a tuple of the arguments, with fresh objects.
@@ -183,7 +187,7 @@ export const call = <Args extends ReadonlyArray<unknown>, A, E, R>(
     return runTraced(trace, effect, isTracingError, (given): Call => {
       const out = isAccessor(given) ? undefined : given
       options.inspect?.(inner.value as Args, out)
-      const { after, captured } = splitResults([inner.value, out], inner.objects, trace)
+      const { after, captured } = splitResults([inner.value, out], inner.objects, trace, options)
       const results = resultLeaves(after.leaves, captured, trace, values, positions)
       const outputs = results.flatMap((r) => r.unchanged ? [] : r.arrays)
       const aliased = args.leaves.flatMap(({ leaf }, i) =>
@@ -232,8 +236,9 @@ const resultLeaves = (
  * Step 3, where the objects of the outer level that the function captured count as ones that came in, after those that
  * did.
  */
-const splitResults = (value: unknown, inner: ReadonlyArray<object>, trace: Trace) => {
+const splitResults = (value: unknown, inner: ReadonlyArray<object>, trace: Trace, options: CallOptions) => {
   const first = UpdateContext.outerSplit(value)
+  checkReturnedRefs(options.transform, first, options.signature)
   const known = new Set(inner)
   const captured = first.objects.filter((o) => !known.has(o) && ownerOf(o) !== trace)
   return { captured, after: UpdateContext.innerSplit(value, [...inner, ...captured]) }
