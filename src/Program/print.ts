@@ -118,7 +118,8 @@ const treeDefinition = (structure: Structure): string => {
 }
 
 /** A value as Python prints it, strings in quotes. */
-const quoted = (u: unknown): string => typeof u === "string" ? `'${u}'` : python(u, "")
+const quoted = (u: unknown): string =>
+  typeof u === "string" ? `'${u}'` : Array.isArray(u) ? tuple(u.map(quoted)) : python(u, "")
 
 /** The name of a kind without those above it. */
 const shortName = (kind: string): string => kind.slice(kind.lastIndexOf("/") + 1)
@@ -132,6 +133,8 @@ const writeParams = ({ kind, metadata, structure }: EquationOf<"set_variable">["
 
 class Printer {
   readonly #names = new Map<Var, string>()
+  /** How many letters were given. */
+  #given = 0
   readonly #variables: ReadonlyMap<Var, Description>
 
   constructor(variables: ReadonlyMap<Var, Description>) {
@@ -161,7 +164,7 @@ class Printer {
   #name(v: Var): string {
     const known = this.#names.get(v)
     if (known !== undefined) return known
-    const name = letters(this.#names.size)
+    const name = letters(this.#given++)
     this.#names.set(v, name)
     return name
   }
