@@ -283,6 +283,14 @@ const variableStateSort: TreeSort = {
   }
 }
 
+/** @internal The sorts of nodes that are there without being registered, by their names. */
+export const builtIn: Readonly<Record<string, TreeSort>> = {
+  List: listSort,
+  Dict: dictSort,
+  State: stateSort,
+  VariableState: variableStateSort
+}
+
 /** Keys of users' nodes: numbers count as positions, everything else but strings is refused. */
 const asStep = (name: string, key: unknown): Step => {
   if (typeof key === "string") return key

@@ -7,7 +7,7 @@ import type { Trace } from "../Program/Trace.ts"
 import { type Any as Variable, cellOf, fromDefinition, isVariable } from "../Ref/Variable.ts"
 import { StructureError } from "./errors.ts"
 import type { Any as GraphDef, NodeEntry, VariableEntry } from "./GraphDef.ts"
-import { pathOfEntry } from "./layout.ts"
+import { pathsOf } from "./layout.ts"
 import { type GraphSort, isNode, sortOf, type Step } from "./Node.ts"
 
 /** How to build. */
@@ -81,7 +81,7 @@ const next = (b: Builder, before: unknown): unknown => {
 const broken = (b: Builder, expected: string, found: string, reason: string): never => {
   throw new StructureError({
     operation: b.options.operation ?? "merge",
-    misfits: [{ path: pathOfEntry(b.graphdef.entries, b.entry - 1), expected, found, reason }],
+    misfits: [{ path: pathsOf(b.graphdef.entries)[b.entry - 1], expected, found, reason }],
     hint: "GraphDefs that share an index space are merged together, each once, in the order in which they were split"
   })
 }

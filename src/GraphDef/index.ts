@@ -4,6 +4,7 @@
 import "./install.ts"
 
 export { call, type Caller, type PureState } from "./call.ts"
+export { codec, type Registry, type StoredEntry, type StoredGraphDef } from "./codec.ts"
 export {
   type ContextMergeError,
   currentUpdateContext,
@@ -11,6 +12,16 @@ export {
   updateContext,
   type WithUpdateContext
 } from "./context.ts"
+export {
+  type Attribute,
+  definition,
+  LeafAttribute,
+  NodeDef,
+  NodeRef,
+  StaticAttribute,
+  SubGraphAttribute,
+  VariableDef
+} from "./definition.ts"
 export { AliasError, type Misfit, StructureError, UpdateContextError } from "./errors.ts"
 export type { StateLike } from "./gather.ts"
 export {
@@ -22,6 +33,7 @@ export {
   isGraphDef,
   withoutOuterIndex
 } from "./GraphDef.ts"
+export { composeMapping, composeMappingReversed, flatten, unflatten, type UnflattenOptions } from "./indices.ts"
 export { type MergeContext, mergeContext, type SplitContext, splitContext, type WithContext } from "./joint.ts"
 export {
   getNodeImpl,

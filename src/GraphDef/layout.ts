@@ -102,19 +102,14 @@ const stepLength = (step: Step): number => typeof step === "string" ? 1 : step.l
 const startsAt = (path: Path, from: number, step: Step): boolean =>
   typeof step === "string" ? path[from] === step : step.every((key, i) => path[from + i] === key)
 
-/** The path of the entry at a position. */
-export const pathOfEntry = (entries: ReadonlyArray<Entry>, position: number): Path => {
-  let next = 0
-  const go = (path: Path): Path | undefined => {
-    const at = next++
-    if (at === position) return path
-    const e = entries[at]
-    if (e._tag !== "Node") return undefined
-    for (const key of e.keys) {
-      const found = go(path.concat(key))
-      if (found !== undefined) return found
-    }
-    return undefined
+/** The path of each entry. */
+export const pathsOf = (entries: ReadonlyArray<Entry>): ReadonlyArray<Path> => {
+  const paths: Array<Path> = []
+  const go = (path: Path): void => {
+    const e = entries[paths.length]
+    paths.push(path)
+    if (e?._tag === "Node") { for (const key of e.keys) go(path.concat(key)) }
   }
-  return go([]) ?? []
+  go([])
+  return paths
 }
