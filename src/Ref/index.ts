@@ -5,7 +5,6 @@
  */
 export { display, toHtml } from "./display.ts"
 export { type NewVariables, useHijax, useRefs, usingHijax, usingRefs, VariableMode, variableMode } from "./modes.ts"
-export { display, toHtml } from "./display.ts"
 export { isModule, Module, Module as Pytree, type ModuleClass, moduleName } from "./Module.ts"
 export type { VariablePart } from "./part.ts"
 export { Rngs, RngStream, RngStreamError, RngStreams, type Seed } from "./Rngs.ts"
