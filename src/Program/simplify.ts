@@ -9,7 +9,7 @@ import * as Shape from "../Tensor/Shape.ts"
 import { deadCode } from "./deadCode.ts"
 import { hashString, hashValue, sameParams } from "./equality.ts"
 import { hoist } from "./invariants.ts"
-import { definitions, passedOn, peephole } from "./peephole.ts"
+import { definitions, passedOn, peephole, reciprocal } from "./peephole.ts"
 import { type Atom, type Equation, isEffectful, make, type Program, type Var, variable } from "./Program.ts"
 
 /** How far to go. */
@@ -124,6 +124,8 @@ class Simplifier {
   #write(equation: Equation): ReadonlyArray<Atom> {
     const passed = this.#final ? passedOn(equation) : undefined
     if (passed !== undefined) return [passed]
+    const mean = this.#final ? reciprocal(equation, this.#definitions.of) : undefined
+    if (mean !== undefined) return this.#mean(equation, mean)
     const rewritten = peephole(equation, this.#definitions.of)
     if (rewritten !== undefined) {
       return "atom" in rewritten ? [rewritten.atom] : this.#write(rewritten.equation)
@@ -144,6 +146,15 @@ class Simplifier {
     this.#out.push(equation)
     this.#definitions.add(equation)
     return equation.outputs
+  }
+
+  /** A sum times the reciprocal of a constant. */
+  #mean(equation: Equation, { factor, filling }: NonNullable<ReturnType<typeof reciprocal>>): ReadonlyArray<Atom> {
+    const [by] = filling === undefined
+      ? [factor]
+      : this.#write({ ...filling, inputs: [factor], outputs: filling.outputs.map((v) => variable(v.aval)) })
+    const { inputs, outputs } = equation
+    return this.#write({ primitive: "mul", params: {}, inputs: [inputs[0], by], outputs })
   }
 
   /** The equation with the Programs in its parameters simplified, each Program once. */

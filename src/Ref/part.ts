@@ -9,6 +9,7 @@
 import * as Ref from "effect/Ref"
 import { IndexError } from "../Tensor/errors.ts"
 import type { Index } from "../Tensor/numpy/indexing.ts"
+import * as Shape from "../Tensor/Shape.ts"
 import { isTensor, type Tensor } from "../Tensor/Tensor.ts"
 import { isPlainObject } from "../Tensor/Tree.ts"
 
@@ -64,16 +65,22 @@ const getPart = (whole: unknown, index: ReadonlyArray<unknown>): unknown => {
   throw noPart(key, described(whole), "only arrays, plain objects and Tensors have parts")
 }
 
+/** All elements at once (`v.at("...")`) are the new array itself, weakly typed if that is. */
+const setElements = (whole: Tensor, index: ReadonlyArray<Index>, value: Tensor): Tensor =>
+  index.length === 1 && index[0] === "..." && isTensor(value) && value.dtype === whole.dtype &&
+    Shape.equals(value.shape, whole.shape)
+    ? value
+    : whole.at(...index).set(value)
+
 const setPart = (whole: unknown, index: ReadonlyArray<unknown>, value: unknown): unknown => {
-  if (isTensor(whole)) return whole.at(...index as ReadonlyArray<Index>).set(value as Tensor)
+  if (isTensor(whole)) return setElements(whole, index as ReadonlyArray<Index>, value as Tensor)
   const [key] = index
   if (Array.isArray(whole)) return (whole as ReadonlyArray<unknown>).with(position(whole, key), value)
   if (!isPlainObject(whole)) {
     throw noPart(key, described(whole), "only arrays, plain objects and Tensors have parts")
   }
   if (value !== undefined) return { ...whole, [String(key)]: value }
-  const { [String(key)]: removed, ...others } = whole
-  return others
+  return Object.fromEntries(Object.entries(whole).filter(([name]) => name !== String(key)))
 }
 
 /** The accessor that Effect's Ref functions read and write. */
