@@ -37,6 +37,17 @@ export class RngStreamError extends Data.TaggedError("RngStreamError")<{
 export type Copies = number | ReadonlyArray<number>
 
 /**
+ * How many streams of each name; `"..."` stands for all other names. A stream with null, or without a number, stays the
+ * one that it is.
+ */
+export type CopiesByName = Readonly<Record<string, Copies | null>>
+
+const isByName = (n: Copies | CopiesByName): n is CopiesByName => typeof n === "object" && !Array.isArray(n)
+
+const copiesOf = (n: Copies | CopiesByName, name: string): Copies | null =>
+  isByName(n) ? Object.hasOwn(n, name) ? n[name] : n["..."] ?? null : n
+
+/**
  * A stream of keys.
  *
  * ```ts import.meta.vitest
@@ -152,22 +163,34 @@ export class RngStreams extends Module("Rngs")<{ readonly streams: Readonly<Reco
     return forEach(this, (stream) => stream.fork)
   }
 
-  /** New streams of the same names, each a stack with different keys. */
-  split(n: Copies): Effect.Effect<RngStreams> {
-    return forEach(this, (stream) => stream.split(n))
+  /**
+   * New streams of the same names, each a stack with different keys: `rngs.split(5)`, or by name
+   * `rngs.split({ params: 5, dropout: null, "...": [2, 5] })`.
+   */
+  split(n: Copies | CopiesByName): Effect.Effect<RngStreams> {
+    return forEach(this, (stream, name) => {
+      const copies = copiesOf(n, name)
+      return copies === null ? Effect.succeed(stream) : stream.split(copies)
+    })
   }
 
-  /** New streams of the same names, each a stack with one key. */
-  broadcast(n: Copies): Effect.Effect<RngStreams> {
-    return forEach(this, (stream) => stream.broadcast(n))
+  /** New streams of the same names, each a stack with one key; by name as for `split`. */
+  broadcast(n: Copies | CopiesByName): Effect.Effect<RngStreams> {
+    return forEach(this, (stream, name) => {
+      const copies = copiesOf(n, name)
+      return copies === null ? Effect.succeed(stream) : stream.broadcast(copies)
+    })
   }
 }
 
-const forEach = (self: RngStreams, f: (stream: RngStream) => Effect.Effect<RngStream>): Effect.Effect<RngStreams> =>
+const forEach = (
+  self: RngStreams,
+  f: (stream: RngStream, name: string) => Effect.Effect<RngStream>
+): Effect.Effect<RngStreams> =>
   Effect.map(
     Effect.forEach(
       Object.entries(self.streams),
-      ([name, stream]) => Effect.map(f(stream), (made) => [name, made] as const)
+      ([name, stream]) => Effect.map(f(stream, name), (made) => [name, made] as const)
     ),
     (entries) => new RngStreams({ streams: Object.fromEntries(entries) })
   )
