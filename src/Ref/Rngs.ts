@@ -37,8 +37,8 @@ export class RngStreamError extends Data.TaggedError("RngStreamError")<{
 export type Copies = number | ReadonlyArray<number>
 
 /**
- * How many streams of each name; `"..."` stands for all other names. A stream with null, or without a number, stays the
- * one that it is.
+ * How many streams of each name; `"..."` stands for all other names. A stream with null, or without a number, stays as
+ * it is: the new one has its key, and count 0, so (as in Flax) it gives the keys that the old one gave.
  */
 export type CopiesByName = Readonly<Record<string, Copies | null>>
 
@@ -170,7 +170,7 @@ export class RngStreams extends Module("Rngs")<{ readonly streams: Readonly<Reco
   split(n: Copies | CopiesByName): Effect.Effect<RngStreams> {
     return forEach(this, (stream, name) => {
       const copies = copiesOf(n, name)
-      return copies === null ? Effect.succeed(stream) : stream.split(copies)
+      return copies === null ? again(stream) : stream.split(copies)
     })
   }
 
@@ -178,10 +178,16 @@ export class RngStreams extends Module("Rngs")<{ readonly streams: Readonly<Reco
   broadcast(n: Copies | CopiesByName): Effect.Effect<RngStreams> {
     return forEach(this, (stream, name) => {
       const copies = copiesOf(n, name)
-      return copies === null ? Effect.succeed(stream) : stream.broadcast(copies)
+      return copies === null ? again(stream) : stream.broadcast(copies)
     })
   }
 }
+
+const again = (stream: RngStream): Effect.Effect<RngStream> =>
+  Effect.sync(() => {
+    const key = Ref.getUnsafe(stream.key)
+    return streamUnsafe(stream.tag, key, key.shape.slice(0, -1))
+  })
 
 const forEach = (
   self: RngStreams,

@@ -8,7 +8,7 @@ import * as Ref from "effect/Ref"
 import { item, toNested } from "../../src/Backend/read.ts"
 import * as Cpu from "../../src/Backend/Tfjs/Cpu/index.ts"
 import { immutable } from "../../src/GraphDef/index.ts"
-import { Param, type Variable } from "../../src/Ref/Variable.ts"
+import { BatchStat, Param, type Variable } from "../../src/Ref/Variable.ts"
 import * as T from "../../src/Tensor/index.ts"
 import type { Tensor } from "../../src/Tensor/Tensor.ts"
 import {
@@ -52,6 +52,27 @@ const transforms: ReadonlyArray<
     (f) => (x) => whileLoop((y: Tensor) => Effect.map(f(y), (s) => s.gt(1e9)), (y) => Effect.succeed(y), x)
   ]
 ]
+
+layer(Cpu.layer)("a wrt that selects nothing", (it) => {
+  const [weighed, counted] = [
+    Unit.make(2),
+    new Unit({ w: Count.makeUnsafe(f32(1)), n: Count.makeUnsafe(i32(0)) } as never)
+  ]
+  const f = (u: Unit, x: Tensor) => Effect.map(Ref.get(u.w), (w) => w.mul(x))
+  it.effect("is an error, since nothing would be trained", () =>
+    Effect.gen(function*() {
+      const none = yield* failsWith(grad(f, { wrt: BatchStat })(weighed, f32(3)), "StructureError")
+      assert.match(none.message, /wrt BatchStat selects no Variables of argument 0[^]*found Count, Param/)
+      yield* failsWith(grad(f, { wrt: BatchStat, argnums: [0, 1] })(weighed, f32(3)), "StructureError")
+      yield* failsWith(grad(f)(counted, f32(3)), "StructureError")
+    }))
+  it.effect("is fine for a model without parameters next to what is differentiated", () =>
+    Effect.gen(function*() {
+      const [state, slope] = yield* grad(f, { argnums: [0, 1] })(counted, f32(3))
+      assert.strictEqual(Object.keys(state).length, 0)
+      yield* expectEqual(slope, 1)
+    }))
+})
 
 layer(Cpu.layer)("errors of every transform", (it) => {
   for (const [name, apply] of transforms) {

@@ -341,9 +341,12 @@ layer(Cpu.layer)("jit and structure", (it) => {
       yield* Ref.set(m.w, f32(9))
       yield* expectEqual(yield* nested(f32(0)), 9)
       assert.strictEqual(
-        yield* vmap((x: Tensor) => Effect.succeed([m, x] as const))(f32([1])).pipe(Effect.map(([n]) => n)),
+        yield* vmap((x: Tensor) => Effect.succeed([m, x] as const), { outAxes: [null, 0] })(f32([1])).pipe(
+          Effect.map(([n]) => n)
+        ),
         m
       )
+      yield* failsWith(vmap((x: Tensor) => Effect.succeed([m, x] as const))(f32([1])), "TraceError")
       assert.strictEqual(yield* cond(true, () => Effect.succeed(m), () => Effect.succeed(m)), m)
       yield* failsWith(cond(true, () => Effect.succeed(m), () => Effect.succeed(u)), "StructureError")
     }))
