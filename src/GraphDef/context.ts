@@ -80,14 +80,16 @@ export const mergeOutside = (
   self: Any,
   states: ReadonlyArray<StateLike>,
   outer: ReadonlyArray<object>,
-  objects: ReadonlyArray<object> = []
+  objects: ReadonlyArray<object> = [],
+  operation = "merge"
 ) => {
   const variables: Array<Variable> = []
   const values: Array<unknown> = []
   const made = mergeWith(self, states, {
     outer,
     objects,
-    guard: (node) => checkNode("merge", node),
+    operation,
+    guard: (node) => checkNode(operation, node),
     write: (variable, value) => {
       variables.push(variable)
       values.push(unwrap(value))

@@ -117,7 +117,12 @@ const visitStatic = (w: Walk, value: object, path: Path): void => {
   if (ArrayBuffer.isView(value)) {
     throw new StructureError({
       operation: "flatten",
-      misfits: [{ path, expected: "a Tensor", found: `a ${nameOf(value)}` }],
+      misfits: [{
+        path,
+        expected: "a Tensor",
+        found: `a ${nameOf(value)}`,
+        reason: `Arrays leaves are not supported, at '${path.join("/")}': ${nameOf(value)}(${value.byteLength} bytes)`
+      }],
       hint: "make it an array with Tensor.array: numbers that change are no part of a structure"
     })
   }

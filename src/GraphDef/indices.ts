@@ -21,6 +21,9 @@ const inOrder = (indices: Iterable<readonly [object, number]>): ReadonlyArray<ob
   return objects
 }
 
+const fromIndices = (objects: ReadonlyMap<number, object>): ReadonlyArray<object> =>
+  inOrder(Array.from(objects, ([index, object]) => [object, index]))
+
 /**
  * A value as its structure and its State. Graph nodes and Variables are numbered in the order in which a depth-first
  * walk along sorted attributes meets them; nodes without identity get no number (-1). What `refIndex` has is a reference
@@ -83,15 +86,10 @@ export const unflatten = <A>(
 ): Effect.Effect<A, ContextMergeError> =>
   attemptWith(isContextMergeError, () => {
     const { indexRef, indexRefCache } = options
-    const objects = indexRef === undefined ? [] : inOrder(Array.from(indexRef, ([i, o]) => [o, i] as const))
+    const objects = indexRef === undefined ? [] : fromIndices(indexRef)
     const made = indexRefCache === undefined
       ? mergeWith(self, [state], { objects, operation: "unflatten" })
-      : mergeOutside(
-        reusing(self, indexRefCache),
-        [state],
-        inOrder(Array.from(indexRefCache, ([i, o]) => [o, i])),
-        objects
-      )
+      : mergeOutside(reusing(self, indexRefCache), [state], fromIndices(indexRefCache), objects, "unflatten")
     made.objects.forEach((object, i) => indexRef?.set(i, object))
     return made.value as A
   })
