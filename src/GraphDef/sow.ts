@@ -5,7 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
-import type { Module } from "../Ref/Module.ts"
+import { isModule, type Module, moduleName } from "../Ref/Module.ts"
 import { type Any, covers, isVariable, type Kind, Perturbation } from "../Ref/Variable.ts"
 import { throwingWith } from "../Tensor/attempt.ts"
 import { zerosLike } from "../Tensor/construct.ts"
@@ -29,6 +29,9 @@ export interface SowOptions<A, B> {
   readonly init: () => B
 }
 
+const nameOf = (u: unknown): string =>
+  isModule(u) ? `the Module ${moduleName(u)}` : typeof u === "object" ? "an object" : `a ${typeof u}`
+
 /** The Variable of a field, which must be of the kind; undefined if nothing is there. */
 const sownAt = (operation: string, self: Module, kind: Kind<string>, name: string): Any | undefined => {
   const found = (self as Module & Readonly<Record<string, unknown>>)[name]
@@ -39,7 +42,7 @@ const sownAt = (operation: string, self: Module, kind: Kind<string>, name: strin
     misfits: [{
       path: [name],
       expected: `a Variable of kind ${kind.tag}, or nothing`,
-      found: isVariable(found) ? `one of kind ${found.kind}` : isTensor(found) ? "an array" : `a ${typeof found}`
+      found: isVariable(found) ? `one of kind ${found.kind}` : isTensor(found) ? "an array" : nameOf(found)
     }],
     hint: "choose another name"
   })

@@ -158,6 +158,7 @@ export interface Basics {
   readonly stats: Readonly<Record<string, Value>>
   readonly x: Value
   readonly out: Value
+  readonly outs: ReadonlyArray<Value>
   readonly losses: ReadonlyArray<Value>
   readonly sown: ReadonlyArray<Value>
 }

@@ -112,6 +112,6 @@ class Sower(nnx.Module):
 model = Sower(nnx.Rngs(0))
 x = rows(1, 2)
 out = [model(x), model(2 * x)]
-put("sow", Sower, x=value(x), out=value(out), sown=value(nnx.pop(model, nnx.Intermediate)["i"].get_value()))
+put("sow", Sower, x=value(x), outs=value(out), sown=value(nnx.pop(model, nnx.Intermediate)["i"].get_value()))
 
 cases.write("basics.json")
