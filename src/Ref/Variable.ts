@@ -82,13 +82,13 @@ export interface Variable<out K extends string, in out A> extends Ref.Ref<A> {
    * import * as nnx from "linum"
    *
    * const program = Effect.gen(function*() {
-   *   const v = yield* nnx.Variable.make({ a: nnx.Tensor.array(0), b: nnx.Tensor.array(2) })
+   *   const v = yield* nnx.Variable.make({ a: nnx.Tensor.zeros([]), b: nnx.Tensor.ones([]) })
    *   yield* Ref.set(v.at("a"), nnx.Tensor.array(5))
    *   return String(v)
    * })
    * console.log(Effect.runSync(program))
    * // => Variable( # 2 (8 B)
-   * //   value={'a': Array(5, dtype=int32, weakType=true), 'b': Array(2, dtype=int32, weakType=true)}
+   * //   value={'a': Array(5., dtype=float32), 'b': Array(1., dtype=float32)}
    * // )
    * ```
    */
@@ -404,7 +404,7 @@ export const arrayRefOf = (self: Any): Any | undefined =>
  *
  * const increment = nnx.jit((ref: nnx.ArrayRef) => Ref.update(ref, (x) => x.add(1)))
  * const program = Effect.gen(function*() {
- *   const ref = yield* nnx.newRef(nnx.Tensor.array([1, 2, 3]))
+ *   const ref = yield* nnx.newRef(nnx.Tensor.array([1, 2, 3], { dtype: "int32" }))
  *   yield* increment(ref)
  *   return String(ref)
  * })

@@ -94,7 +94,8 @@ const collect = (value: object, context: Context): ReadonlyMap<string, Size> => 
   }
   if (isVariable(value)) {
     const size = sizeOf(value.raw)
-    if (size.size > 0) add(countedAs(value.kind), size)
+    // Array refs by themselves count as little as arrays by themselves.
+    if (size.size > 0 && value.kind !== "ArrayRef") add(countedAs(value.kind), size)
     return stats
   }
   for (const child of childrenOf(value)) {
