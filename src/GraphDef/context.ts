@@ -241,10 +241,10 @@ export const currentUpdateContext: (tag: string) => Effect.Effect<UpdateContext,
 
 /** Gives an Effect, or every call of a function, an update context of its own. */
 export interface WithUpdateContext {
-  <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R>
   <Args extends ReadonlyArray<unknown>, A, E, R>(
     f: (...args: Args) => Effect.Effect<A, E, R>
   ): (...args: Args) => Effect.Effect<A, E, R>
+  <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R>
 }
 
 const within = <A, E, R>(

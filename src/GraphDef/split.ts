@@ -137,25 +137,27 @@ const select = (flat: Flat, values: ReadonlyArray<unknown>, filters: ReadonlyArr
   return groups.length === 1 ? part(values, groups[0]) : groups.map((group) => part(values, group))
 }
 
+/** What `variables` gives: one State for no or one filter, a tuple for more. */
+export type LiveStates<Fs> = Fs extends readonly [] | readonly [unknown] ? State.State<Variable>
+  : { readonly [P in keyof Fs]: State.State<Variable> }
+
 /**
  * As `state`, with the live Variables themselves as leaves: writing one writes the model's.
  *
  * @category getters
  * @since 0.1.0
  */
-export const variables = (
+export const variables = <const Fs extends ReadonlyArray<Filter>>(
   self: unknown,
-  ...filters: ReadonlyArray<Filter>
-): Effect.Effect<State.State<Variable>, FilterError> =>
+  ...filters: Fs
+): Effect.Effect<LiveStates<Fs>, FilterError> =>
   attemptWith(isFilterError, () => {
     const flat = traverse(self)
     const values = flat.leaves.map((leaf) => leaf._tag === "Variable" ? leaf.variable : leaf.tensor)
     const { table } = flat.graphdef.layout
-    const live = State.fromTable<Variable>(table, values)
-    if (filters.length === 0) return live
-    const positions = assign(table, filters, (i) => values[i]).groups.flatMap((group) => group.positions)
-    const chosen = new Set(positions)
-    return State.pick(live, (_, i) => chosen.has(i))
+    if (filters.length === 0) return State.fromTable<Variable>(table, values) as LiveStates<Fs>
+    const live = assign(table, filters, (i) => values[i]).groups.map((group) => takeGroup(values, group))
+    return (live.length === 1 ? live[0] : live) as LiveStates<Fs>
   })
 
 /** The structure of a model. */
