@@ -127,8 +127,9 @@ const lowerCall = (c: Call, name: string, given: ReadonlyArray<Tensor>): Lowered
  * Variables that the function writes. The buffer of such a Variable is updated in place: `tf.aliasing_output` on its
  * input names the output.
  *
- * Fails with a `TraceError` that names the primitive if the function does what XLA cannot: a `Debug.print`, a
- * collective of an axis that no `vmap` inside the function maps.
+ * A `Debug.print` or `Debug.callback` becomes a custom call `@linum_callback`, which whoever runs the module registers.
+ * Fails with a `TraceError` that names the primitive for a collective of an axis that no `vmap` inside the function
+ * maps.
  *
  * ```ts import.meta.vitest
  * import { Effect } from "effect"
