@@ -8,11 +8,12 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Hash from "effect/Hash"
 import * as Option from "effect/Option"
 import { Backend, type Executable } from "../Backend/Backend.ts"
 import { compute, hostData, storageOf } from "../Backend/read.ts"
 import * as GraphDef from "../GraphDef/GraphDef.ts"
-import { type Flattener, flattener, type Split } from "../GraphDef/updateContext.ts"
+import { type Flattener, flattener, outerSplit, type Split } from "../GraphDef/updateContext.ts"
 import * as control from "../Program/control.ts"
 import { hasEffects, make as makeProgram, type Var } from "../Program/Program.ts"
 import { simplify } from "../Program/simplify.ts"
@@ -20,6 +21,7 @@ import { type Cell, CurrentTrace, type Slot, storageCell, type Trace } from "../
 import { type NewVariables, VariableMode } from "../Ref/modes.ts"
 import { Rngs, type RngStreams } from "../Ref/Rngs.ts"
 import { cellOf } from "../Ref/Variable.ts"
+import { TraceError } from "../Tensor/errors.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import type { Storage } from "../Tensor/Storage.ts"
 import * as Tensor from "../Tensor/Tensor.ts"
@@ -61,6 +63,12 @@ export interface JitOptions {
    * outside. `"error"` makes it an `AliasError` that names two of its places. (An array ref by itself may never be.)
    */
   readonly aliases?: "share" | "error"
+  /**
+   * Arguments that must be static: a `TraceError` says so if one holds an array, a Variable or a Module. Numbers,
+   * strings, functions and other values without arrays are static in any place; they are compared by `Equal`, and a new
+   * value is traced anew.
+   */
+  readonly staticArgnums?: number | ReadonlyArray<number>
 }
 
 /** One traced and compiled version of a function. */
@@ -81,6 +89,51 @@ interface Entry {
   /** For each leaf of the arguments that is one array, its abstract value; undefined when some leaf is a tree. */
   readonly avals: ReadonlyArray<ShapedArray.ShapedArray> | undefined
 }
+
+/**
+ * All versions of a function, by the structure of their arguments. The one that was used last is looked at first; an
+ * unchanged model has the very structure that it had then.
+ */
+class Entries {
+  #latest: Entry | undefined
+  #structure: GraphDef.Any | undefined
+  readonly #byHash = new Map<number, Array<Entry>>()
+
+  find(graphdef: GraphDef.Any, matches: (entry: Entry) => boolean): Entry | undefined {
+    const latest = this.#latest
+    if (this.#structure === graphdef && latest !== undefined && matches(latest)) return latest
+    const found = this.#byHash.get(Hash.hash(graphdef))?.findLast((e) =>
+      (e.graphdef === graphdef || GraphDef.equals(e.graphdef, graphdef)) && matches(e)
+    )
+    if (found !== undefined) {
+      this.#latest = found
+      this.#structure = graphdef
+    }
+    return found
+  }
+
+  add(entry: Entry): Entry {
+    const hash = Hash.hash(entry.graphdef)
+    const alike = this.#byHash.get(hash)
+    if (alike === undefined) this.#byHash.set(hash, [entry])
+    else alike.push(entry)
+    return entry
+  }
+
+  /** Adds a version that is compiled for one more backend. Of backends that are built again and again few are kept. */
+  addMoved(entry: Entry): Entry {
+    const alike = this.#byHash.get(Hash.hash(entry.graphdef)) ?? []
+    const same = alike.filter((e) => e.call === entry.call)
+    if (same.length >= backendsKept) {
+      alike.splice(alike.indexOf(same[0]), 1)
+      if (this.#latest === same[0]) this.#latest = undefined
+    }
+    return this.add(entry)
+  }
+}
+
+/** For how many backends one trace is kept compiled. */
+const backendsKept = 4
 
 /**
  * Compiles a function of arrays, Modules, Variables and static values.
@@ -110,25 +163,24 @@ export const jit = <Args extends ReadonlyArray<unknown>, A, E, R>(
   f: Traced<Args, A, E, R>,
   options: JitOptions = {}
 ): Jitted<Args, A, E> => {
-  const compiled = new Compiled<Args, A, E, R>(f, options.name ?? (f.name || "anonymous"), options.aliases === "error")
+  const compiled = new Compiled<Args, A, E, R>(f, options)
   return Object.assign((...args: Args) => compiled.apply(args), { traces: () => compiled.traces })
 }
-
-/** For how many backends one trace is kept compiled. */
-const backendsKept = 4
 
 class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
   readonly #f: Traceable<Args, A, E, R>
   readonly #name: string
   readonly #unshared: boolean
+  readonly #static: ReadonlyArray<number>
   readonly #flatten: Flattener = flattener()
-  readonly #entries: Array<Entry> = []
+  readonly #entries = new Entries()
   traces = 0
 
-  constructor(f: Traceable<Args, A, E, R>, name: string, unshared: boolean) {
+  constructor(f: Traceable<Args, A, E, R>, { aliases, name, staticArgnums = [] }: JitOptions) {
     this.#f = f
-    this.#name = name
-    this.#unshared = unshared
+    this.#name = name ?? (f.name || "anonymous")
+    this.#unshared = aliases === "error"
+    this.#static = typeof staticArgnums === "number" ? [staticArgnums] : staticArgnums
   }
 
   apply(args: Args): Effect.Effect<A, E | TransformError, Backend> {
@@ -141,6 +193,7 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
   /** Inside another trace a compiled function is one equation. */
   #inline(args: Args, parent: Trace): Effect.Effect<A, E | TransformError, Backend> {
     return Effect.suspend(() => {
+      checkStatic(this.#name, args, this.#static)
       const split = splitLeaves(this.#flatten([...args]), parent, allHeld)
       if (this.#unshared) checkUnshared(`jit(${this.#name})`, args, this.#f)
       this.traces++
@@ -165,6 +218,7 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
 
   #run(args: Args, context: Context.Context<Backend>): Effect.Effect<A, E | TransformError, Backend> {
     return Effect.suspend(() => {
+      if (this.#static.length > 0) checkStatic(this.#name, args, this.#static)
       const rngs = Context.getOption(context as Context.Context<never>, Rngs)
       const all: ReadonlyArray<unknown> = Option.isSome(rngs) ? [...args, rngs.value] : args
       const flat = this.#flatten(all)
@@ -186,17 +240,10 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
   #find(flat: Split, backend: Backend["Service"] | undefined, mode: NewVariables): Entry | undefined {
     // Two Variables over one array ref are refused when the function is traced.
     if (flat.shared.length > 0) return undefined
-    const entries = this.#entries
-    for (let i = entries.length - 1; i >= 0; i--) {
-      const e = entries[i]
-      if (
-        (backend === undefined || e.backend === backend) &&
-        e.mode.hasRef === mode.hasRef && e.mode.isHijax === mode.isHijax &&
-        (e.graphdef === flat.graphdef || GraphDef.equals(e.graphdef, flat.graphdef)) &&
-        sameLeaves(e, flat) && e.call.discharged.reads.every(sameState) && sameAliases(e.call, flat)
-      ) return e
-    }
-    return undefined
+    return this.#entries.find(flat.graphdef, (e) =>
+      (backend === undefined || e.backend === backend) &&
+      e.mode.hasRef === mode.hasRef && e.mode.isHijax === mode.isHijax &&
+      sameLeaves(e, flat) && e.call.discharged.reads.every(sameState) && sameAliases(e.call, flat))
   }
 
   #compile(split: SplitArguments, backend: Backend["Service"], mode: NewVariables, withRngs: boolean) {
@@ -208,8 +255,8 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
       const used = program.inputs.flatMap((v, i) => needed.has(v) ? [i] : [])
       const inputs: ReadonlyArray<Var> = used.map((i) => program.inputs[i])
       const idle = program.outputs.length === 0 && !hasEffects(program)
-      const entryOf = (executable: Executable | undefined): Entry => {
-        const entry: Entry = {
+      const entryOf = (executable: Executable | undefined): Entry =>
+        this.#entries.add({
           call: forget(c),
           backend,
           graphdef: split.split.graphdef,
@@ -219,29 +266,17 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
           code: codePosition(c),
           stable: c.pure !== undefined && GraphDef.sameStructure(split.split.graphdef, c.graphdef, 1),
           avals: split.simple ? split.arrays.map((x) => x.aval) : undefined
-        }
-        this.#entries.push(entry)
-        return entry
-      }
+        })
       return idle
         ? Effect.succeed(entryOf(undefined))
         : Effect.map(backend.compile(makeProgram(inputs, program.equations, program.outputs)), entryOf)
     })
   }
 
-  /**
-   * What was traced for one backend is compiled for another. Of backends that are built again and again the latest few
-   * are kept.
-   */
+  /** What was traced for one backend is compiled for another. */
   #compileAgain({ executable: known, ...entry }: Entry, backend: Backend["Service"]) {
     const compiled = known === undefined ? Effect.succeed(known) : backend.compile(known.program)
-    return Effect.map(compiled, (executable): Entry => {
-      const moved = { ...entry, backend, executable }
-      const same = this.#entries.filter((e) => e.call === moved.call)
-      if (same.length >= backendsKept) this.#entries.splice(this.#entries.indexOf(same[0]), 1)
-      this.#entries.push(moved)
-      return moved
-    })
+    return Effect.map(compiled, (executable) => this.#entries.addMoved({ ...entry, backend, executable }))
   }
 
   /**
@@ -267,6 +302,26 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
           (storages) =>
             Effect.flatMap(failure<E>(entry, storages), () => Effect.sync(() => finish(entry, flat, storages) as A))
         )
+    })
+  }
+}
+
+/** Throws a `TraceError` unless the arguments at some positions are without arrays, Variables and Modules. */
+const checkStatic = (name: string, args: ReadonlyArray<unknown>, positions: ReadonlyArray<number>): void => {
+  for (const position of positions) {
+    const at = position < 0 ? args.length + position : position
+    const { leaves, objects } = outerSplit(args[at])
+    const [leaf] = leaves
+    if (leaf === undefined && objects.length === 0) continue
+    const what = leaf?._tag === "Array"
+      ? `an array (${ShapedArray.format(leaf.tensor.aval)})`
+      : leaf === undefined
+      ? "a Module"
+      : `a Variable (${leaf.variable.kind})`
+    throw new TraceError({
+      transform: `jit(${name})`,
+      reason: `argument ${at} is static, but holds ${what} at ${[at, ...leaf?.path ?? []].join("/")}`,
+      hint: "static values are part of the compiled function: pass arrays, Variables and Modules as other arguments"
     })
   }
 }
