@@ -239,13 +239,15 @@ export const currentContext = (tag: string): Effect.Effect<UpdateContextImpl, Up
  */
 export const currentUpdateContext: (tag: string) => Effect.Effect<UpdateContext, UpdateContextError> = currentContext
 
+/** An Effect, or a function that gives one. */
+type Target =
+  | Effect.Effect<unknown, unknown, unknown>
+  | ((...args: ReadonlyArray<never>) => Effect.Effect<unknown, unknown, unknown>)
+
 /** Gives an Effect, or every call of a function, an update context of its own. */
-export interface WithUpdateContext {
-  <Args extends ReadonlyArray<unknown>, A, E, R>(
-    f: (...args: Args) => Effect.Effect<A, E, R>
-  ): (...args: Args) => Effect.Effect<A, E, R>
-  <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R>
-}
+export type WithUpdateContext = <T extends Target>(
+  self: T
+) => T extends Effect.Effect<infer A, infer E, infer R> ? Effect.Effect<A, E, R> : T
 
 const within = <A, E, R>(
   tag: string,
@@ -259,13 +261,11 @@ const within = <A, E, R>(
     )
   })
 
-type Target = Effect.Effect<unknown> | ((...args: ReadonlyArray<unknown>) => Effect.Effect<unknown>)
-
 const wrap = (tag: string): WithUpdateContext =>
   bySignature((target: Target) =>
     Effect.isEffect(target)
       ? within(tag, () => target)
-      : (...args: ReadonlyArray<unknown>) => within(tag, () => target(...args))
+      : (...args: ReadonlyArray<never>) => within(tag, () => target(...args))
   )
 
 /**

@@ -257,7 +257,7 @@ layer(Cpu.layer)("GraphDef", (it) => {
       assert.strictEqual(f.traces(), 1)
       yield* f(...yield* GraphDef.split(Linear.makeUnsafe(3, 3)))
       assert.strictEqual(f.traces(), 2)
-      const cache = HashMap.make<[GraphDef.Any, string][]>([yield* GraphDef.graphdef(net()), "net"])
+      const cache = HashMap.make<Array<[GraphDef.Any, string]>>([yield* GraphDef.graphdef(net()), "net"])
       assert.isTrue(HashMap.has(cache, yield* GraphDef.graphdef(net())))
       assert.isFalse(HashMap.has(cache, yield* GraphDef.graphdef(Linear.makeUnsafe(1, 1))))
     }))
