@@ -167,8 +167,9 @@ const activeArgument = (
         let next = 0
         const entries = chosen.map(({ arrays: own_, leaf, path, structure }) => {
           const value = Tree.unflatten(structure, arrays.slice(next, next += own_.length))
-          const { kind, metadata } = leaf._tag === "Variable" ? cellOf(leaf.variable) : { kind: "Array", metadata: {} }
-          return [path, leaf._tag === "Variable" ? State.variableState(kind, value, metadata) : value] as const
+          if (leaf._tag === "Array") return [path, value] as const
+          const { kind, metadata, mode } = cellOf(leaf.variable)
+          return [path, State.variableState(kind, value, metadata, mode)] as const
         })
         return isVariable(arg) && entries.length === 1 ? entries[0][1] : State.fromEntries(entries)
       }
