@@ -188,40 +188,40 @@ const decodeValue = (job: Job, path: Path.Path, json: Schema.Json): unknown => {
 const decodeRecord = (job: Job, path: Path.Path, record: { readonly [key: string]: Schema.Json }) =>
   Object.fromEntries(Object.keys(record).map((key) => [key, decodeValue(job, path, record[key])]))
 
-const encodeMode = (mode: Mode | undefined) => Object.fromEntries(mode === undefined ? [] : flags(mode))
+const encodeMode = (mode: Mode) => Object.fromEntries(flags(mode))
 
-const encodeDef = (job: Job, path: Path.Path, { bare, kind, metadata, mode }: LeafDef) => ({
+const encodeDef = (job: Job, path: Path.Path, { kind, metadata, mode }: Omit<LeafDef, "bare">) => ({
   kind,
   metadata: encodeRecord(job, path, metadata),
-  bare,
-  mode: encodeMode(mode)
+  mode: mode === undefined ? null : encodeMode(mode)
 })
 
 /** The static part of a node: that of a State is its table, that of a snapshot its kind and metadata. */
 const encodeMetadata = (job: Job, path: Path.Path, entry: NodeEntry): Schema.Json => {
   const { metadata } = entry
-  if (metadata instanceof Table) return metadata.defs.map((def) => encodeDef(job, path, def))
-  if (entry.sort === builtIn.VariableState) return encodeDef(job, path, { ...metadata as LeafDef, bare: false })
+  if (metadata instanceof Table) return metadata.defs.map((def) => ({ ...encodeDef(job, path, def), bare: def.bare }))
+  if (entry.sort === builtIn.VariableState) return encodeDef(job, path, metadata as LeafDef)
   return encodeValue(job, path, metadata)
 }
 
 const record = (json: Schema.Json | undefined): { readonly [key: string]: Schema.Json } =>
   Tree.isPlainObject(json) ? json as { readonly [key: string]: Schema.Json } : {}
 
-const decodeDef = (job: Job, path: Path.Path, json: Schema.Json): LeafDef => {
-  const { bare, kind, metadata, mode } = record(json)
+const decodeDef = (job: Job, path: Path.Path, json: Schema.Json): Omit<LeafDef, "bare"> => {
+  const { kind, metadata, mode } = record(json)
   return {
     kind: String(kind),
     metadata: decodeRecord(job, path, record(metadata)),
-    bare: bare === true,
-    mode: modeOf(record(mode))
+    mode: mode === null ? undefined : modeOf(record(mode))
   }
 }
 
 const decodeMetadata = (job: Job, path: Path.Path, entry: StoredNode, sort: NodeImpl): unknown => {
   const json = entry.metadata
   if (sort === builtIn.State) {
-    const defs = Array.isArray(json) ? json.map((item: Schema.Json) => decodeDef(job, path, item)) : []
+    const defs = Array.isArray(json)
+      ? json.map((item: Schema.Json) => ({ ...decodeDef(job, path, item), bare: record(item)["bare"] === true }))
+      : []
     if (defs.length !== entry.keys.length) problem(job, path, "a State needs a definition for each of its leaves")
     return new Table(entry.keys.map((key) => typeof key === "string" ? [key] : key), defs)
   }
