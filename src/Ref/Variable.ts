@@ -8,8 +8,10 @@
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Hash from "effect/Hash"
 import { NodeInspectSymbol } from "effect/Inspectable"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
@@ -24,6 +26,7 @@ import * as Tree from "../Tensor/Tree.ts"
 import { type Mode, modeOf, newMode, type NewVariables, VariableMode } from "./modes.ts"
 import { type At, isPartAccessor, partOf, type VariablePart } from "./part.ts"
 import { print } from "./print.ts"
+import { combined, isVariableMetadata, type VariableMetadata } from "./variableMetadata.ts"
 
 const TypeId = "~linum/Variable"
 
@@ -61,6 +64,8 @@ export interface Hooks {
 export interface Variable<out K extends string, in out A> extends Ref.Ref<A> {
   readonly [TypeId]: typeof TypeId
   readonly kind: K
+  /** The kind as a value: what makes such Variables, and filters them. */
+  readonly type: Kind<K>
   readonly metadata: Metadata
   readonly hooks: Hooks
   /** Is its value in an array ref of its own, which `getRawValue` gives? */
@@ -105,13 +110,13 @@ export type Any = Variable<string, never> | Variable<string, unknown>
  * @category models
  * @since 0.1.0
  */
-export interface Kind<K extends string> {
+export interface Kind<K extends string> extends Equal.Equal {
   readonly _tag: "Kind"
   readonly tag: K
-  /** A Variable of this kind. Inside a trace it belongs to the trace. */
-  readonly make: <A>(value: A, options?: VariableOptions) => Effect.Effect<Variable<K, A>>
+  /** A Variable of this kind. Inside a trace it belongs to the trace. What came `withMetadata` becomes its own. */
+  readonly make: <A>(value: A | VariableMetadata<A>, options?: VariableOptions) => Effect.Effect<Variable<K, A>>
   /** The same, at once; for constructors that are called inside an Effect. */
-  readonly makeUnsafe: <A>(value: A, options?: VariableOptions) => Variable<K, A>
+  readonly makeUnsafe: <A>(value: A | VariableMetadata<A>, options?: VariableOptions) => Variable<K, A>
   /** A Variable over an array ref that is there already: each sees what is written to the other. */
   readonly fromRef: <A>(ref: ArrayRef<A>, options?: VariableOptions) => Effect.Effect<Variable<K, A>>
   /** The sub-kind `K/name`. */
@@ -184,6 +189,9 @@ abstract class VariableImpl implements Cell {
   }
   get label(): string {
     return this.kind
+  }
+  get type(): Kind<string> {
+    return kind(this.kind)
   }
   get description(): Description {
     const { hasRef, isHijax, isMutable } = this.mode
@@ -348,23 +356,28 @@ export const kind = <K extends string>(tag: K): Kind<K> => {
     hooks: options?.hooks ?? {},
     mode
   })
-  const makeUnsafe = <A>(value: A, options?: VariableOptions): Variable<K, A> => {
-    if (isArrayRef(value)) throw noRefs(`${tag}.make`)
+  const makeUnsafe = <A>(value: A | VariableMetadata<A>, own?: VariableOptions): Variable<K, A> => {
+    const [raw, options] = isVariableMetadata(value) ? [value.rawValue, combined(own, value.options)] : [value, own]
+    if (isArrayRef(raw)) throw noRefs(`${tag}.make`)
     const mode = tag === arrayRefKind ? arrayRefDefinition.mode : newMode(options)
-    const self = created(construct(define(options, mode), value, currentUnsafe()))
+    const self = created(construct(define(options, mode), raw, currentUnsafe()))
     return self as unknown as Variable<K, A>
   }
   return {
     _tag: "Kind",
     tag,
+    // Kinds are what their tags are, so that one may be made again where only the tag is known.
+    [Equal.symbol]: (that) => isKind(that) && that.tag === tag,
+    [Hash.symbol]: () => Hash.string(tag),
     make: (value, options) => Effect.sync(() => makeUnsafe(value, options)),
     makeUnsafe,
     fromRef: <A>(ref: ArrayRef<A>, options?: VariableOptions) =>
       Effect.map(VariableMode, (current): Variable<K, A> => {
         const storage = cellOf(ref as unknown as Any)
         const mode = modeOf({ ...current, ...options, hasRef: true })
+        // The value was there before, so the hooks at creation have no say.
         const self = new RefImpl(define(options, mode), storage as OwnImpl, storage.owner)
-        return created(self) as unknown as Variable<K, A>
+        return self as unknown as Variable<K, A>
       }),
     sub: (name) => kind(`${tag}/${name}`)
   }

@@ -7,6 +7,7 @@ import * as Exit from "effect/Exit"
 import * as Ref from "effect/Ref"
 import * as nnx from "linum"
 import * as Cpu from "linum/backend/tfjs-cpu"
+import { readFileSync } from "node:fs"
 import { failure, Linear, Shared, weak } from "./modes.models.ts"
 
 type Tensor = nnx.Tensor.Tensor
@@ -269,6 +270,8 @@ layer(nnx.Rngs.layer(0))("mutability", (it) => {
         "ImmutableVariableError: Cannot mutate Variable as it is marked as immutable. (docs/flax.md#immutable) " +
           "It is of kind Variable; mutable(...) gives a writable copy."
       )
+      // The place that it names is there.
+      assert.include(readFileSync(new URL("../../docs/flax.md", import.meta.url), "utf8"), "\n### Immutable\n")
       const inc = nnx.jit((v: typeof frozen) => Ref.update(v, (n) => n.add(1)))
       const error = yield* failure(inc(frozen))
       assert.strictEqual(error._tag, "ImmutableVariableError")
