@@ -1,5 +1,5 @@
 /**
- * Programs made smaller without changing what they compute: nested calls are inlined, equal equations merged, trivial
+ * Programs made smaller without changing what they compute (but for the last bit of a mean, `reciprocal`): nested calls are inlined, equal equations merged, trivial
  * ones removed (`peephole.ts`), what a scan computes in every step alike is computed once (`invariants.ts`), and what
  * nobody needs is dropped (`deadCode.ts`); the same inside loops and branches.
  *
