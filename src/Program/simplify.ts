@@ -1,7 +1,8 @@
 /**
- * Programs made smaller without changing what they compute (but for the last bit of a mean, `reciprocal`): nested calls are inlined, equal equations merged, trivial
+ * Programs made smaller without changing what they compute: nested calls are inlined, equal equations merged, trivial
  * ones removed (`peephole.ts`), what a scan computes in every step alike is computed once (`invariants.ts`), and what
- * nobody needs is dropped (`deadCode.ts`); the same inside loops and branches.
+ * nobody needs is dropped (`deadCode.ts`); the same inside loops and branches. Only the last bit of a mean may differ,
+ * to be that of XLA (`reciprocal`).
  *
  * Effectful equations stay, in order. Nothing is merged with the contents of a `checkpoint`, and barriers stay apart.
  */
