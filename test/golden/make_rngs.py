@@ -1,7 +1,8 @@
-"""rngs.json: what the functions of Flax on the streams of a whole model do to their keys and counts; the stack of the second notebook.
+"""rngs.json: what the functions of Flax on the streams of a whole model do to their keys and counts; the stacks of the second notebook and of the basics guide.
 
 A case is {"name", "steps": [{"call", "streams"}, ...]}: after each call, every stream of the node by path. A case that Flax refuses has "error".
-`notebook/stack`: the blocks of the array-refs notebook made by vmap over eight streams and run by scan: "x", "y", "mean" and "count" of the state after it."""
+`notebook/stack`: the blocks of the array-refs notebook made by vmap over eight streams and run by scan: "x", "y", "mean" and "count" of the state after it.
+`guide/stack`: the same of the guide's five MLPs, made from keys."""
 
 import jax
 import jax.numpy as jnp
@@ -122,5 +123,42 @@ stack = create_stack(nnx.Rngs(0).split(8))
 x = jax.random.uniform(jax.random.key(0), (3, 2))
 y, _ = forward(x, stack)
 cases.put("notebook", "notebook/stack", x=value(x), y=value(y), mean=value(stack.bn.mean.get_value()), count=value(stack.dropout.rngs.count.get_value()))
+
+
+
+class UniformLinear(nnx.Module):
+    def __init__(self, din, dout, rngs):
+        self.w = nnx.Param(jax.random.uniform(rngs.params(), (din, dout)))
+        self.b = nnx.Param(jnp.zeros((dout,)))
+
+    def __call__(self, x):
+        return x @ self.w + self.b
+
+
+class MLP(nnx.Module):
+    def __init__(self, din, dmid, dout, rngs):
+        self.linear1 = UniformLinear(din, dmid, rngs=rngs)
+        self.dropout = nnx.Dropout(rate=0.1, rngs=rngs)
+        self.bn = nnx.BatchNorm(dmid, rngs=rngs)
+        self.linear2 = UniformLinear(dmid, dout, rngs=rngs)
+
+    def __call__(self, x):
+        return self.linear2(nnx.gelu(self.dropout(self.bn(self.linear1(x)))))
+
+
+@nnx.vmap(in_axes=0, out_axes=0)
+def create_model(key):
+    return MLP(10, 32, 10, rngs=nnx.Rngs(key))
+
+
+@nnx.scan(in_axes=(0, nnx.Carry), out_axes=nnx.Carry)
+def run(model, x):
+    return model(x)
+
+
+model = create_model(jax.random.split(jax.random.key(0), 5))
+x = jax.random.uniform(jax.random.key(1), (3, 10))
+y = run(model, x)
+cases.put("notebook", "guide/stack", x=value(x), y=value(y), mean=value(model.bn.mean.get_value()), count=value(model.dropout.rngs.count.get_value()))
 
 cases.write("rngs.json")
