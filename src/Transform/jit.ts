@@ -54,6 +54,13 @@ export interface Jitted<Args extends ReadonlyArray<unknown>, A, E> {
   readonly traces: () => number
 }
 
+/** What a compiled function is made of, for `lower`: under a symbol, since nobody else needs it. */
+const Made: unique symbol = Symbol.for("~linum/jit/made")
+
+/** @internal The function that `jit` was given, and its name; undefined for any other function. */
+export const madeOf = (f: object): { readonly f: unknown; readonly name: string } | undefined =>
+  (f as { readonly [Made]?: { readonly f: unknown; readonly name: string } })[Made]
+
 /** Options of `jit`. */
 export interface JitOptions {
   /** The name that Programs and errors show; by default that of the function. */
@@ -164,7 +171,8 @@ export const jit = <Args extends ReadonlyArray<unknown>, A, E, R>(
   options: JitOptions = {}
 ): Jitted<Args, A, E> => {
   const compiled = new Compiled<Args, A, E, R>(f, options)
-  return Object.assign((...args: Args) => compiled.apply(args), { traces: () => compiled.traces })
+  const made = { f, name: options.name ?? (f.name || "anonymous") }
+  return Object.assign((...args: Args) => compiled.apply(args), { traces: () => compiled.traces, [Made]: made })
 }
 
 class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {

@@ -33,6 +33,15 @@ describe("the text of increment", () => {
       assert.match(yield* lowered, /^module @jit_increment attributes \{mhlo\.num_partitions = 1 : i32, /)
     }))
 
+  it.effect("A.035 is the text of a compiled function too, as `increment.lower(ref).as_text()` is", () =>
+    Effect.gen(function*() {
+      const ref = yield* nnx.newRef(nnx.Tensor.array([1, 2, 3], { dtype: "int32" }))
+      assert.strictEqual((yield* nnx.lower(nnx.jit(increment))(ref)).asText(), text)
+      const named = nnx.jit((r: typeof ref) => increment(r), { name: "increment" })
+      assert.strictEqual((yield* nnx.lower(named)(ref)).asText(), text)
+      assert.match((yield* nnx.lower(named, { name: "other" })(ref)).asText(), /^module @jit_other /)
+    }))
+
   it.effect("A.036 has the ref as an input whose buffer the only output takes over", () =>
     Effect.gen(function*() {
       const [, signature] = (yield* lowered).split("\n")
