@@ -11,7 +11,7 @@ import type { TensorError } from "../Tensor/errors.ts"
 import * as lax from "../Tensor/lax/index.ts"
 import { add } from "../Tensor/numpy/elementwise.ts"
 import type { Tensor } from "../Tensor/Tensor.ts"
-import { type Initializer, lecunNormal, zeros } from "./initializers.ts"
+import { lecunNormal, type ParameterInitializer, zeros } from "./initializers.ts"
 import {
   checkFeatures,
   type MakeError,
@@ -32,9 +32,9 @@ export interface KernelOptions<UseBias extends boolean = boolean> {
   /** The dtype of the parameters, float32 by default. */
   readonly paramDtype?: DType | undefined
   /** `lecunNormal()` by default. */
-  readonly kernelInit?: Initializer | undefined
+  readonly kernelInit?: ParameterInitializer | undefined
   /** `zeros` by default. */
-  readonly biasInit?: Initializer | undefined
+  readonly biasInit?: ParameterInitializer | undefined
   /** Accumulate products in this dtype, and give it. */
   readonly preferredElementType?: DType | undefined
   readonly kernelMetadata?: Metadata | undefined

@@ -12,7 +12,7 @@ import type { TensorError } from "../Tensor/errors.ts"
 import { add } from "../Tensor/numpy/elementwise.ts"
 import { matmul } from "../Tensor/numpy/linalg.ts"
 import type { Tensor } from "../Tensor/Tensor.ts"
-import { heUniform, type Initializer, zeros } from "./initializers.ts"
+import { heUniform, type ParameterInitializer, zeros } from "./initializers.ts"
 import { applyLinear, type KernelOptions, Linear, type LinearFields } from "./Linear.ts"
 import type { Applicable } from "./Sequential.ts"
 import { checkFeatures, type MakeError, promoteDType, typed } from "./support.ts"
@@ -28,9 +28,9 @@ export const LoRAParam = Param.sub("LoRAParam")
 /** What all layers with LoRA take. `K` is the kind of the two matrices. */
 export interface LoRAMatrices<K extends string = "Param/LoRAParam"> {
   /** Of the matrix [inFeatures, rank]: `heUniform()` by default. */
-  readonly aInitializer?: Initializer | undefined
+  readonly aInitializer?: ParameterInitializer | undefined
   /** Of the matrix [rank, outFeatures]: `zeros` by default, so that the layer begins as its base. */
-  readonly bInitializer?: Initializer | undefined
+  readonly bInitializer?: ParameterInitializer | undefined
   /** The kind of both matrices: `LoRAParam` by default. */
   readonly loraParamType?: Kind<K> | undefined
   readonly aMetadata?: Metadata | undefined
@@ -109,7 +109,7 @@ export class LoRA<Base extends Applicable | undefined = undefined, K extends str
 
 const matrix = <K extends string>(
   kind: Kind<K>,
-  init: Initializer,
+  init: ParameterInitializer,
   shape: readonly [number, number],
   dtype: DType,
   metadata: Metadata = {}

@@ -55,7 +55,7 @@ export { Dropout, type DropoutCall, type DropoutOptions } from "./Dropout.ts"
 export { Embed, type EmbedOptions } from "./Embed.ts"
 export { GroupNorm, type GroupNormFields, type GroupNormOptions } from "./GroupNorm.ts"
 export * as initializers from "./initializers.ts"
-export type { Initializer } from "./initializers.ts"
+export type { Initializer, ParameterInitializer } from "./initializers.ts"
 export {
   LayerNorm,
   type LayerNormFields,

@@ -4,8 +4,28 @@
  * @since 0.1.0
  */
 export { display, toHtml } from "./display.ts"
+export {
+  deleteMetadata,
+  type GetMetadata,
+  getMetadata,
+  type GetMetadataOptions,
+  hasMetadata,
+  MetadataError,
+  type SetMetadata,
+  setMetadata,
+  type SetMetadataError,
+  updateMetadata
+} from "./metadata.ts"
 export { type NewVariables, useHijax, useRefs, usingHijax, usingRefs, VariableMode, variableMode } from "./modes.ts"
 export { isModule, Module, Module as Pytree, type ModuleClass, moduleName } from "./Module.ts"
+export {
+  registerVariableName,
+  VariableNameError,
+  variableNameFromType,
+  type VariableNameOptions,
+  VariableNames,
+  variableTypeFromName
+} from "./names.ts"
 export type { VariablePart } from "./part.ts"
 export { type Copies, type CopiesByName, Rngs, RngStream, RngStreamError, RngStreams, type Seed } from "./Rngs.ts"
 export {
@@ -35,3 +55,4 @@ export {
   Variable,
   type VariableOptions
 } from "./Variable.ts"
+export { isVariableMetadata, type VariableMetadata, variableMetadata, withMetadata } from "./variableMetadata.ts"

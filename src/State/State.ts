@@ -281,6 +281,41 @@ export const mapTensors: {
 )
 
 /**
+ * Every array replaced by `f(array)`, which may be anything, also those inside of tree values: `jax.tree.map`. The
+ * result is to be looked at; `mapTensors` gives a State of the same type.
+ *
+ * ```ts import.meta.vitest
+ * import { Effect } from "effect"
+ * import * as nnx from "linum"
+ *
+ * const program = Effect.gen(function*() {
+ *   const state = yield* nnx.state(yield* nnx.Linear.make(2, 3))
+ *   return String(nnx.State.treeMap(state, (x) => x.shape))
+ * })
+ * console.log(Effect.runSync(program.pipe(Effect.provide(nnx.Rngs.layer(0)))))
+ * // => State({
+ * //   'bias': Param(
+ * //     value=[3]
+ * //   ),
+ * //   'kernel': Param(
+ * //     value=[2, 3]
+ * //   )
+ * // })
+ * ```
+ */
+export const treeMap: {
+  (f: (x: Tensor) => unknown): (self: Any) => Any
+  (self: Any, f: (x: Tensor) => unknown): Any
+} = dual(
+  2,
+  (self: Any, f: (x: Tensor) => unknown): Any =>
+    map(self, (value: unknown) => {
+      const { leaves, structure } = Tree.flatten(value)
+      return Tree.unflatten(structure, leaves.map(f))
+    })
+)
+
+/**
  * All leaves of all States. Where two have a leaf at one path, the later one counts. Throws a `StatePathError` if a
  * path of one goes on from a leaf of another.
  *
