@@ -34,6 +34,7 @@ import { finish, visit, walk } from "./flatten.ts"
 import { type StateLike, unwrap } from "./gather.ts"
 import { type Any, type GraphDef, isGraphDef, outerIndex } from "./GraphDef.ts"
 import { checkNode } from "./owner.ts"
+import { checked } from "./read.ts"
 import { bySignature, isMergeError, mergeWith, type Split, splitFlat } from "./split.ts"
 
 /** What merging in a context may fail with. */
@@ -163,7 +164,7 @@ export class UpdateContextImpl implements UpdateContext {
         this.check()
         const w = walk(this.#inner)
         visit(w, self, [], false)
-        const flat = finish(w)
+        const flat = checked(finish(w))
         const parts = splitFlat(flat, filters)
         this.splitEnd(flat.objects)
         return parts

@@ -2,7 +2,7 @@
  * The traversal: from a value to its GraphDef, its leaves and its objects. Depth first, attributes in sorted order;
  * everything else in this room is built on this order.
  */
-import { type Hidden, hiddenOf, isModule } from "../Ref/Module.ts"
+import { type Hidden, hiddenOf, isModule, settleFields } from "../Ref/Module.ts"
 import {
   type Any as Variable,
   arrayRefOf,
@@ -189,6 +189,7 @@ const visitGraphNode = (w: Walk, node: object, sort: GraphSort, path: Path): voi
   }
   const index = number(w, node)
   if (isModule(node)) {
+    settleFields(node)
     const hidden = hiddenOf(node)
     w.guards.modules.push(hidden)
     w.guards.versions.push(hidden.version)

@@ -12,6 +12,7 @@ import { type ContextMergeError, isContextMergeError, mergeOutside } from "./con
 import { finish, visit, walk } from "./flatten.ts"
 import type { StateLike } from "./gather.ts"
 import { type Any, fromEntries, type GraphDef } from "./GraphDef.ts"
+import { checked } from "./read.ts"
 import { mergeWith, splitFlat } from "./split.ts"
 
 /** Objects by index. */
@@ -58,7 +59,7 @@ export const flatten = <A>(
     const w = walk(undefined, inOrder(refIndex))
     visit(w, self, [], false)
     w.indices.forEach((index, object) => refIndex.set(object, index))
-    return splitFlat(finish(w), []) as unknown as [GraphDef<A>, StateOf<A>]
+    return splitFlat(checked(finish(w)), []) as unknown as [GraphDef<A>, StateOf<A>]
   })
 
 /** Index maps of `unflatten`. */

@@ -18,6 +18,7 @@ import type { UpdateContextError } from "./errors.ts"
 import { finish, visit, walk } from "./flatten.ts"
 import type { StateLike } from "./gather.ts"
 import type { GraphDef } from "./GraphDef.ts"
+import { checked } from "./read.ts"
 import { bySignature, mergeWith, type Split, splitFlat } from "./split.ts"
 
 /** Splits that number their objects together. */
@@ -80,7 +81,7 @@ const splitting = (objects: Objects, outer: UpdateContextImpl | undefined): Spli
     attemptWith(isContextSplitError, () => {
       const w = walk(outer?.inner, objects.all)
       visit(w, self, [], false)
-      const parts = splitFlat(finish(w), filters)
+      const parts = splitFlat(checked(finish(w)), filters)
       objects.all = w.objects
       return parts
     })

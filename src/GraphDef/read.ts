@@ -8,8 +8,8 @@ import { cellOf } from "../Ref/Variable.ts"
 import { type Flat, flatten, type Leaf, stillHolds } from "./flatten.ts"
 import { sharedRef } from "./sharedRefs.ts"
 
-/** Two Variables with one array ref would be two of their own when they are made again. */
-const checked = (flat: Flat): Flat => {
+/** @internal Throws for two Variables with one array ref: they would be two of their own when they are made again. */
+export const checked = (flat: Flat): Flat => {
   const found = flat.shared.find(({ same }) => !same)
   if (found !== undefined) throw sharedRef("flatten", found.ref, found.paths)
   return flat

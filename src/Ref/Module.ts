@@ -124,6 +124,17 @@ export const defineField = (self: object, key: string, value: unknown): void => 
   Object.defineProperty(self, key, { value: frozen(value), enumerable: true, configurable: true, writable: false })
 }
 
+/**
+ * @internal Makes fields read-only that a class declares beside those of its constructor (`count = 0`): from the first
+ * traversal on they are part of the structure.
+ */
+export const settleFields = (self: object): void => {
+  for (const key of Object.keys(self)) {
+    const field = Object.getOwnPropertyDescriptor(self, key)
+    if (field?.writable === true) defineField(self, key, field.value)
+  }
+}
+
 /** @internal Removes a field. It does not count the change. */
 export const deleteField = (self: object, key: string): void => {
   Reflect.deleteProperty(self, key)
