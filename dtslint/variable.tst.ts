@@ -59,3 +59,30 @@ it("conversions and defaults keep types", () => {
   const snapshot = undefined as unknown as VariableState<"Param", Tensor>
   expect(nnx.mutable(snapshot)).type.toBe<Effect.Effect<VariableState<"Param", Tensor>>>()
 })
+
+it("metadata is read in three forms and set in two", () => {
+  expect(nnx.getMetadata(plain)).type.toBe<Effect.Effect<nnx.Metadata>>()
+  expect(nnx.getMetadata(plain, { excludeRequired: true })).type.toBe<Effect.Effect<nnx.Metadata>>()
+  expect(nnx.getMetadata(plain, "a")).type.toBe<Effect.Effect<unknown, nnx.MetadataError>>()
+  expect(nnx.getMetadata(plain, "a", 1)).type.toBe<Effect.Effect<unknown>>()
+  // A default belongs to a name; a name and the choice of what to leave out do not go together.
+  expect(nnx.getMetadata).type.not.toBeCallableWith(plain, undefined, 1)
+  expect(nnx.getMetadata).type.not.toBeCallableWith(plain, "a", 1, 2)
+  expect(nnx.getMetadata).type.not.toBeCallableWith(plain, { excludeRequired: true }, 1)
+  expect(nnx.setMetadata(plain, "a", 1)).type.toBe<Effect.Effect<void, nnx.SetMetadataError>>()
+  expect(nnx.setMetadata(tree, { a: 1 })).type.toBe<Effect.Effect<void, nnx.SetMetadataError>>()
+  expect(nnx.setMetadata).type.not.toBeCallableWith(plain, "a")
+  expect(nnx.setMetadata).type.not.toBeCallableWith(plain, { a: 1 }, { b: 2 })
+})
+
+it("what came with metadata has the type of its value", () => {
+  expect(nnx.Param.make(nnx.variableMetadata(tensor, { metadata: { a: 1 } }))).type.toBe<
+    Effect.Effect<nnx.Variable<"Param", Tensor>>
+  >()
+  expect(nnx.Param.make({ a: tensor })).type.toBe<Effect.Effect<nnx.Variable<"Param", { a: Tensor }>>>()
+  const init = nnx.withMetadata(nnx.initializers.zeros, { metadata: { a: 1 } })
+  expect(init(tensor, [2])).type.toBe<nnx.VariableMetadata<Tensor>>()
+  expect(init).type.toBeAssignableTo<nnx.ParameterInitializer>()
+  expect(nnx.initializers.zeros).type.toBeAssignableTo<nnx.ParameterInitializer>()
+  expect(plain.type).type.toBe<nnx.Kind<"Param">>()
+})

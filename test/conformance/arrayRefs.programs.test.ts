@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
+import * as Cpu from "../../src/Backend/Tfjs/Cpu/index.ts"
 import * as nnx from "../../src/index.ts"
 
 /** `array = ref[...]; ref[...] = array + 1`: no return. */
@@ -40,7 +41,7 @@ describe("the text of increment", () => {
       const named = nnx.jit((r: typeof ref) => increment(r), { name: "increment" })
       assert.strictEqual((yield* nnx.lower(named)(ref)).asText(), text)
       assert.match((yield* nnx.lower(named, { name: "other" })(ref)).asText(), /^module @jit_other /)
-    }))
+    }).pipe(Effect.provide(Cpu.layer)))
 
   it.effect("A.036 has the ref as an input whose buffer the only output takes over", () =>
     Effect.gen(function*() {
