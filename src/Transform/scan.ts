@@ -16,6 +16,7 @@ import { TraceError } from "../Tensor/errors.ts"
 import * as Lax from "../Tensor/lax/index.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import type { Tensor } from "../Tensor/Tensor.ts"
+import * as Tree from "../Tensor/Tree.ts"
 import { argumentAxes, checkReturned } from "./aliasing.ts"
 import { throwing, type TransformError } from "./attempt.ts"
 import { type Axis, axisOf, type AxisSpec, canonical, Carry, commonSize, isCarry } from "./axes.ts"
@@ -28,6 +29,7 @@ import {
   emitter,
   layout,
   operands,
+  type ResultLeaf,
   slotsOf,
   splitArguments,
   splitLeaves
@@ -119,7 +121,7 @@ const traceBody = <Args extends ReadonlyArray<unknown>, A, E, R>(
     const sliced = slots.flatMap((s) => typeof s.axis === "number" ? [{ size: s.x.shape[s.axis], path: s.path }] : [])
     const length = commonSize("scan", sliced, options.length)
     const made = (leaf: Leaf, path: Path): Axis =>
-      path[0] === "0" ? null : axisOf("scan", options.outAxes, leaf, path.slice(1))
+      path[0] === "0" ? 0 : axisOf("scan", options.outAxes, leaf, path.slice(1))
     const changes = axisChanges("scan", axes, made, options.transformMetadata)
     const traced = call(f, split, parent, {
       transform: `scan(${f.name || "anonymous"})`,
@@ -145,6 +147,12 @@ const traceBody = <Args extends ReadonlyArray<unknown>, A, E, R>(
     return { c, parent, axes, slots, length }
   })
 
+/** A value that has another form now is stacked along the axis of the Variable. */
+const reshapedAxis = (r: ResultLeaf, axis: number, i: number): number => {
+  const { aval } = r.arrays[i]
+  return canonical("scan", axis, { aval: ShapedArray.withShape(aval, [...aval.shape, 1]) }, r.leaf.path.join("/"))
+}
+
 /** What becomes of every output of the body. */
 const outputsOf = (
   c: Call,
@@ -156,14 +164,23 @@ const outputsOf = (
   let output = 0
   let slot = 0
   const firstSlot = c.arguments.leaves.map((l) => (slot += l.arrays.length) - l.arrays.length)
+  const axisOfOutput = (r: ResultLeaf, i: number): Axis => {
+    const known = r.argument === undefined ? null : axes[r.argument]
+    if (r.argument === undefined || known === null) {
+      // What is new in an argument is a stack along the first axis.
+      return r.leaf.path[0] === "0" ? 0 : axisOf("scan", outAxes, r.leaf, r.leaf.path.slice(1))
+    }
+    const before = c.arguments.leaves[r.argument]
+    return typeof known === "number" && !Tree.sameStructure(before.structure, r.structure)
+      ? reshapedAxis(r, known, i)
+      : slotAxes[firstSlot[r.argument] + i]
+  }
   return c.results.flatMap((r) => {
     if (r.unchanged) return []
     return r.arrays.map((_, i): Output | undefined => {
       if (carries.has(output++)) return undefined
       const path = r.leaf.path.slice(1).join("/") || "the result"
-      const axis = r.argument !== undefined && axes[r.argument] !== null
-        ? slotAxes[firstSlot[r.argument] + i]
-        : axisOf("scan", outAxes, r.leaf, r.leaf.path.slice(1))
+      const axis = axisOfOutput(r, i)
       if (typeof axis === "number") return { axis, path }
       throw new TraceError({
         transform: "scan",
@@ -174,13 +191,20 @@ const outputsOf = (
   })
 }
 
+/** Does every step get a part of its own of all that is in an argument? */
+const isStepped = (c: Call, axes: ReadonlyArray<Axis>, argument: number): boolean => {
+  const own = axes.filter((_, i) => c.arguments.leaves[i].leaf.path[0] === String(argument))
+  return own.length > 0 && own.every((axis) => typeof axis === "number")
+}
+
 /**
  * Applies a function to one slice after another. By default it is JAX's scan: `f(carry, x)` gives `[carry, y]`, and
  * `scan(f)(init, xs)` gives the last carry and the stacked ys. With `inAxes` and `outAxes` it is NNX's: any argument
  * may be stepped through, along any axis, Modules too (a stack of layers), and the carry may be in any place.
  *
  * Writes to Variables that are not stepped through are seen by the next step; writes to stepped ones go into their
- * slice. A carry keeps its structure, shapes and dtypes: else `StructureError`.
+ * slice, and so do changes of structure: a Variable that the body makes in a stepped Module is a stack afterwards. A
+ * carry keeps its structure, shapes and dtypes: else `StructureError`.
  *
  * ```ts import.meta.vitest
  * import { Effect } from "effect"
@@ -207,7 +231,7 @@ export const scan = <Args extends ReadonlyArray<unknown>, A, E, R>(
     const full = { inAxes: [Carry, 0], outAxes: [Carry, 0], ...options }
     const places = carryPlaces(full, args.length)
     const { axes, c, length, parent, slots } = yield* traceBody<Args, A, E, R>(f, args, full, places)
-    checkStable("scan", c)
+    checkStable("scan", c, (argument) => isStepped(c, axes, argument))
     const handed = [
       ...handedVariables("scan", c, (argument) => typeof axes[argument] !== "number"),
       ...(places.input === undefined ? [] : handedCarry("scan", c, { prefix: [String(places.input)] }, places)),

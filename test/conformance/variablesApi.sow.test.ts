@@ -115,13 +115,52 @@ describe("sow", () => {
         inAxes: [0, nnx.Carry],
         outAxes: nnx.Carry
       })
-      // The first call makes the Variables; a loop runs one Program over and over, and writes them.
-      yield* nnx.vmap((layer: Layer) => layer.apply(T.ones([3])))(stack)
-      assert.deepStrictEqual(stack.h === undefined ? [] : (yield* Ref.get(stack.h)).shape, [4, 3])
       const last = yield* forward(stack, T.ones([3]))
       const { h } = yield* nnx.pop(stack, nnx.Intermediate)
       assert.deepStrictEqual(h?.value.shape, [4, 3])
       assert.deepStrictEqual(yield* T.toNested(h?.value.get(3) ?? T.zeros([3])), yield* T.toNested(last))
+      assert.notProperty(stack, "h")
+      yield* nnx.vmap((layer: Layer) => layer.apply(T.ones([3])))(stack)
+      assert.deepStrictEqual(stack.h === undefined ? [] : (yield* Ref.get(stack.h)).shape, [4, 3])
+      // Inside jit, with derivatives, and once more where the Variable is there.
+      const loss = (s: Layer) => Effect.map(forward(s, T.ones([3])), (y) => y.sum())
+      const grads = yield* nnx.jit((s: Layer) => nnx.grad(loss)(s))(stack)
+      assert.deepStrictEqual(grads.linear.kernel.value.shape, [4, 3, 3])
+      const again = stack.h === undefined ? T.zeros([3]) : (yield* Ref.get(stack.h)).get(3)
+      assert.deepStrictEqual(yield* T.toNested(again), yield* T.toNested(last))
+    }))
+
+  test("A.095 a list that grows in every layer of a stack", () =>
+    Effect.gen(function*() {
+      class Layer extends nnx.Module("Layer")<{ readonly linear: nnx.Linear }> {
+        apply(x: Tensor) {
+          return Effect.tap(this.linear.apply(x), (h) => nnx.sow(this, nnx.Intermediate, "h", h))
+        }
+      }
+      const make = (rngs: nnx.RngStreams) =>
+        Effect.provideService(nnx.Linear.make(3, 3), nnx.Rngs, rngs).pipe(Effect.map((linear) => new Layer({ linear })))
+      const stack = yield* nnx.splitRngs({ splits: 4 })(nnx.vmap(make))(yield* nnx.Rngs.fromSeeds(0))
+      const forward = nnx.scan((layer: Layer, x: Tensor) => layer.apply(x), {
+        inAxes: [0, nnx.Carry],
+        outAxes: nnx.Carry
+      })
+      const sown = Effect.map(nnx.state(stack, nnx.Intermediate), (state) =>
+        nnx.State.values(state).map((value) => T.Tree.leaves(value).map((x) => x.shape)))
+      yield* forward(stack, T.ones([3]))
+      assert.deepStrictEqual(yield* sown, [[[4, 3]]])
+      yield* forward(stack, T.ones([3]))
+      assert.deepStrictEqual(yield* sown, [[[4, 3], [4, 3]]])
+    }))
+
+  test("A.095 what every step shares cannot change its structure in a loop", () =>
+    Effect.gen(function*() {
+      const model = yield* Model.make()
+      const body = (m: Model, x: Tensor) => Effect.map(m.apply(x), (y) => y.sum())
+      const xs = T.ones([3, 1, 2])
+      yield* failsWith(nnx.scan(body, { inAxes: [null, 0], outAxes: 0 })(model, xs), "StructureError")
+      yield* model.apply(T.ones([1, 2]))
+      yield* failsWith(nnx.scan(body, { inAxes: [null, 0], outAxes: 0 })(model, xs), "StructureError")
+      assert.deepStrictEqual(yield* shapes(model), [[1, 3]])
     }))
 
   test("A.095 reduce and init say how values are put together", () =>
