@@ -115,10 +115,13 @@ export const registerGraphNodeType = <N extends object>(
  * import * as nnx from "linum"
  *
  * class Range {
- *   constructor(readonly low: unknown, readonly high: unknown) {}
+ *   readonly bounds: readonly [low: unknown, high: unknown]
+ *   constructor(low: unknown, high: unknown) {
+ *     this.bounds = [low, high]
+ *   }
  * }
  * nnx.GraphDef.registerPytreeNodeType(Range, {
- *   flatten: ({ high, low }) => ({ keys: ["low", "high"], values: [low, high] }),
+ *   flatten: ({ bounds }) => ({ keys: ["low", "high"], values: bounds }),
  *   unflatten: ({ values }) => new Range(values[0], values[1])
  * })
  * const graphdef = Effect.runSync(nnx.graphdef(new Range(nnx.Tensor.ones([2]), 3)))

@@ -39,7 +39,7 @@ type Names<A> = A extends ReadonlyArray<unknown> ? number & keyof A : Exclude<ke
  */
 export type Caller<Root, A = Root> =
   & (A extends { readonly apply: infer F } ? Method<Root, F> : unknown)
-  & { readonly [P in Names<A>]: Attribute<Root, A[P]> }
+  & { readonly [P in Names<A>]: Attribute<Root, NonNullable<A[P]>> }
 
 /**
  * A proxy with the methods of the model that a GraphDef and its States describe. A call gives the result together with
@@ -51,6 +51,7 @@ export type Caller<Root, A = Root> =
  * ```ts import.meta.vitest
  * import { Effect, Ref } from "effect"
  * import * as nnx from "linum"
+ * import * as Cpu from "linum/backend/tfjs-cpu"
  *
  * const Count = nnx.kind("Count")
  * class Counter extends nnx.Module("Counter")<{ readonly count: nnx.Variable<"Count", nnx.Tensor.Tensor> }> {
@@ -62,10 +63,11 @@ export type Caller<Root, A = Root> =
  *
  * const program = Effect.gen(function*() {
  *   const pure = yield* nnx.split({ a: counter(), b: counter() })
- *   const [, [, state]] = yield* nnx.call(pure).b.increment()
- *   console.log(String(state.b.count.value), String(pure[1].b.count.value)) // => 1 0
+ *   const [, after] = yield* nnx.call(pure).b.increment()
+ *   const counts = [after[1].a, after[1].b, pure[1].b].map(({ count }) => nnx.Tensor.item(count.value))
+ *   return yield* Effect.all(counts)
  * })
- * Effect.runSync(program)
+ * console.log(await Effect.runPromise(program.pipe(Effect.provide(Cpu.layer)))) // => [ 0, 1, 0 ]
  * ```
  *
  * @category combinators
