@@ -4,8 +4,11 @@ import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
 import * as Cpu from "../../src/Backend/Tfjs/Cpu/index.ts"
 import * as nnx from "../../src/index.ts"
+import type { Var } from "../../src/Program/Program.ts"
+import { operandsOf } from "../../src/Program/references.ts"
 import { kind, Variable } from "../../src/Ref/Variable.ts"
 import { lift, type Tensor } from "../../src/Tensor/Tensor.ts"
+import { steps } from "../Program/lower.steps.ts"
 
 const { array, ones } = nnx.Tensor
 
@@ -19,6 +22,25 @@ const increment = (v: Counter) => Ref.update(v.at("..."), (x) => x.add(1))
 const oneLine = (program: nnx.ShownProgram): string => String(program).replaceAll(/\s+/g, " ")
 const primitives = (program: nnx.Program.Program): ReadonlyArray<string> =>
   program.equations.flatMap((e) => [e.primitive, ...nnx.Program.subPrograms(e).flatMap(primitives)])
+
+/** The inputs of the outermost Program that are written, at any depth. `outer` says what inner inputs stand for. */
+const writtenIn = (program: nnx.Program.Program, outer: ReadonlyMap<Var, Var>): ReadonlySet<Var> => {
+  const written = new Set<Var>()
+  for (const e of program.equations) {
+    const [first] = e.inputs
+    const known = first?._tag === "Var" ? outer.get(first) : undefined
+    if (e.primitive === "set_variable" && known !== undefined) written.add(known)
+    for (const { operands, program: inner } of operandsOf(e)) {
+      const bound = inner.inputs.flatMap((v, i): ReadonlyArray<readonly [Var, Var]> => {
+        const operand = operands[i]
+        const root = operand._tag === "Var" ? outer.get(operand) : undefined
+        return root === undefined ? [] : [[v, root]]
+      })
+      for (const v of writtenIn(inner, new Map(bound))) written.add(v)
+    }
+  }
+  return written
+}
 
 const program = `{ lambda ; a:Variable(). let
     jit[
@@ -240,5 +262,18 @@ describe("effect order", () => {
         assert.strictEqual((yield* Effect.flip(nnx.makeProgram(maybe)(metrics)))._tag, "StructureError")
         assert.strictEqual((yield* Effect.flip(nnx.jit(maybe)(metrics)))._tag, "StructureError")
       }))
+
+    it.effect("A.007 of whole training steps: the Variables that are shown written are those that jit writes", () =>
+      Effect.gen(function*() {
+        for (const { make, name } of steps) {
+          const { f, inputs, models } = yield* make
+          const shown = yield* nnx.makeProgram(f)(...models, ...inputs)
+          const lowered = yield* nnx.lower(f)(...models, ...inputs)
+          const written = writtenIn(shown, new Map(shown.inputs.map((v) => [v, v])))
+          const donated = lowered.asText().match(/tf\.aliasing_output/g) ?? []
+          assert.strictEqual(written.size, donated.length, name)
+          assert.isTrue([...written].every((v) => shown.variables.has(v)), name)
+        }
+      }).pipe(Effect.provide(nnx.Rngs.layer(0))))
   })
 })
