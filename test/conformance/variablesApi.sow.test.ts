@@ -58,7 +58,7 @@ describe("sow", () => {
       const model = yield* Model.make()
       yield* model.apply(T.ones([1, 2]))
       const state = yield* nnx.state(model, nnx.Intermediate)
-      const mapped = nnx.State.map(state, (value: unknown) => T.Tree.leaves(value).map((x) => x.shape))
+      const mapped = nnx.State.treeMap(state, (x) => x.shape)
       assert.strictEqual(String(mapped), "State({\n  'i': Intermediate(\n    value=[[1, 3]]\n  )\n})")
     }))
 
