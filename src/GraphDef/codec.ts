@@ -148,41 +148,45 @@ const encodeValue = (job: Job, path: Path.Path, value: unknown): Schema.Json => 
 const encodeRecord = (job: Job, path: Path.Path, record: Readonly<Record<string, unknown>>) =>
   Object.fromEntries(Object.keys(record).map((key) => [key, encodeValue(job, path, record[key])]))
 
-const decodeWord = (word: unknown): unknown => {
-  if (word === "undefined") return undefined
-  if (typeof word !== "string") return undefined
-  return /^-?[0-9]{1,1000}n$/.test(word) ? BigInt(word.slice(0, -1)) : Number(word)
+const words: ReadonlyMap<Schema.Json | undefined, unknown> = new Map<Schema.Json | undefined, unknown>([
+  ["undefined", undefined],
+  ["NaN", Number.NaN],
+  ["Infinity", Infinity],
+  ["-Infinity", -Infinity],
+  ["-0", -0]
+])
+
+const isPair = (json: Schema.Json): json is readonly [string, Schema.Json] =>
+  Array.isArray(json) && json.length === 2 && typeof json[0] === "string"
+
+/** Objects with the mark. */
+const decodeMarked = (job: Job, path: Path.Path, object: { readonly [key: string]: Schema.Json }): unknown => {
+  const { entries, name, value = null, word } = object
+  const { values = {} } = job.registry
+  switch (object[mark]) {
+    case "word":
+      if (words.has(word)) return words.get(word)
+      if (typeof word === "string" && /^-?[0-9]{1,1000}n$/.test(word)) return BigInt(word.slice(0, -1))
+      break
+    case "Static":
+      return Static(decodeValue(job, path, value))
+    case "object":
+      if (!Array.isArray(entries) || !entries.every(isPair)) break
+      return Object.fromEntries(entries.map(([key, item]) => [key, decodeValue(job, path, item)]))
+    case "value":
+      if (typeof name === "string" && Object.hasOwn(values, name)) return values[name]
+      problem(job, path, `the codec's \`values\` have no '${String(name)}'`)
+      return undefined
+  }
+  problem(job, path, `${JSON.stringify(object)} is no value that this version knows`)
+  return undefined
 }
 
 const decodeValue = (job: Job, path: Path.Path, json: Schema.Json): unknown => {
   if (Array.isArray(json)) return json.map((item: Schema.Json) => decodeValue(job, path, item))
   if (typeof json !== "object" || json === null) return json
   const object = json as { readonly [key: string]: Schema.Json }
-  if (!Object.hasOwn(object, mark)) return decodeRecord(job, path, object)
-  switch (object[mark]) {
-    case "word":
-      return decodeWord(object["word"])
-    case "Static":
-      return Static(decodeValue(job, path, object["value"] ?? null))
-    case "object":
-      return Array.isArray(object["entries"])
-        ? Object.fromEntries(
-          object["entries"].map((e: Schema.Json) =>
-            Array.isArray(e) ? [String(e[0]), decodeValue(job, path, e[1])] : ["", undefined]
-          )
-        )
-        : {}
-    case "value": {
-      const name = String(object["name"])
-      const { values = {} } = job.registry
-      if (Object.hasOwn(values, name)) return values[name]
-      problem(job, path, `the codec's \`values\` have no '${name}'`)
-      return undefined
-    }
-    default:
-      problem(job, path, `'${String(object[mark])}' is no value that this version knows`)
-      return undefined
-  }
+  return Object.hasOwn(object, mark) ? decodeMarked(job, path, object) : decodeRecord(job, path, object)
 }
 
 const decodeRecord = (job: Job, path: Path.Path, record: { readonly [key: string]: Schema.Json }) =>
@@ -363,7 +367,7 @@ const done = <A>({ problems }: Job, value: A): Effect.Effect<A, SchemaIssue.Issu
 /**
  * A codec of GraphDefs: to JSON, and back with everything verified. Classes of nodes and values that are not JSON stand
  * in the registry, by name. Both directions fail with a `SchemaError` that has the path in the model of each thing that
- * cannot be stored, or is not known.
+ * cannot be stored, or is not known. Throws a `NodeTypeError` if a class of the registry is no class of nodes.
  *
  * ```ts import.meta.vitest
  * import { Effect, Equal, Schema } from "effect"

@@ -133,10 +133,10 @@ export class UpdateContextImpl implements UpdateContext {
   checkRoot(self: unknown): void {
     const root = isGraphDef(self) ? self.entries[0] : undefined
     if (root !== undefined && root._tag !== "Ref") return
-    const found = root === undefined ? String(self) : `Ref(index=${root.index})`
+    const found = root === undefined ? String(self) : `NodeRef(index=${root.index})`
     throw new UpdateContextError({
       tag: this.tag,
-      reason: `Expected a GraphDef of a node, but got ${found}.`,
+      reason: `Expected a NodeDef instance, but got ${found}.`,
       hint: "Values that share objects are split and merged in a splitContext and a mergeContext."
     })
   }

@@ -189,8 +189,8 @@ const visitGraphNode = (w: Walk, node: object, sort: GraphSort, path: Path): voi
   }
   const index = number(w, node)
   if (isModule(node)) {
-    settleFields(node)
     const hidden = hiddenOf(node)
+    settleFields(node, hidden)
     w.guards.modules.push(hidden)
     w.guards.versions.push(hidden.version)
   } else if (sort.version !== undefined) {

@@ -143,6 +143,13 @@ describe("a codec of GraphDefs", () => {
           (entries) => entries.map((e) => e._tag === "Static" ? { ...e, value: { $: "value", name: "sin" } } : e),
           "the codec's `values` have no 'sin'"
         ],
+        ...[{ $: "word", word: "1e3" }, { $: "object", entries: [1] }, { $: "other" }].map((value) =>
+          [
+            (entries: ReadonlyArray<GraphDef.StoredEntry>) =>
+              entries.map((e) => e._tag === "Static" ? { ...e, value } : e),
+            "is no value that this version knows"
+          ] as const
+        ),
         [(entries) => entries.map((e) => e._tag === "Ref" ? { ...e, index: "1" } : e), "entries"],
         [() => "none", "Expected array"]
       ]

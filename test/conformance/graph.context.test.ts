@@ -159,11 +159,11 @@ layer(Cpu.layer)("update contexts", (it) => {
           const refIndex = new Map<object, number>([[model, 0]])
           const [reference, empty] = yield* GraphDef.flatten(model, refIndex)
           const found = yield* Effect.flip(context.merge(reference, empty))
-          assert.include(found.message, "Expected a GraphDef of a node, but got Ref(index=0).")
+          assert.include(found.message, "Expected a NodeDef instance, but got NodeRef(index=0).")
           const wrong = { entries: 3 } as unknown as NodeDef
           assert.include(
             (yield* Effect.flip(context.merge(wrong, state))).message,
-            "Expected a GraphDef of a node, but got [object Object]."
+            "Expected a NodeDef instance, but got [object Object]."
           )
         }))
     }))
