@@ -95,6 +95,9 @@ const arrayParts = (x: Tensor, context: Context): { readonly note: string; reado
 
 // --- nodes ---
 
+/** An array ref by itself has no kind of its own. */
+const titleOf = (kind: string): string => kind === "ArrayRef" ? "Ref" : shortKind(kind)
+
 const variable = (self: PrintableVariable, place: Place, context: Context): string => {
   const { raw } = self
   const [, ...others] = variableFields(self)
@@ -102,10 +105,10 @@ const variable = (self: PrintableVariable, place: Place, context: Context): stri
   const rest = fieldsOf(others, place, context)
   if (!isTensor(raw)) {
     const inside = fieldsOf([["value", raw]], place, context)
-    return branch(heading(place, shortKind(self.kind), size), inside + rest, false)
+    return branch(heading(place, titleOf(self.kind), size), inside + rest, false)
   }
   const { content, note } = arrayParts(raw, context)
-  const head = heading(place, shortKind(self.kind), [arrayHead(raw), size, note].filter((s) => s !== "").join(" · "))
+  const head = heading(place, titleOf(self.kind), [arrayHead(raw), size, note].filter((s) => s !== "").join(" · "))
   return branch(head, content + rest, false)
 }
 
@@ -130,7 +133,7 @@ const node = (value: unknown, place: Place, context: Context): string => {
   }
   if (typeof value !== "object" || value === null) return text(value, place)
   if (isVariable(value)) {
-    return once(value, shortKind(value.kind), place, context, () => variable(value, place, context))
+    return once(value, titleOf(value.kind), place, context, () => variable(value, place, context))
   }
   if (isSnapshot(value)) return variable({ ...value, raw: value.value }, place, context)
   if (isModule(value)) {

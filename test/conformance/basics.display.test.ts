@@ -130,6 +130,28 @@ describe("display", () => {
       assert.include(all, "count Count i32[] · 1 (4 B) · 0")
     }).pipe(Effect.provide(Live)))
 
+  it.effect("A.111 HTML shows modes, metadata, array refs and values that are trees", () =>
+    Effect.gen(function*() {
+      const v = yield* nnx.Param.make({ a: int(1), b: [int(2)] }, { metadata: { tag: "x" }, hasRef: true })
+      const all = lines(
+        yield* parsed(yield* nnx.toHtml({ v, frozen: yield* nnx.immutable(v), ref: yield* nnx.newRef(int(3)) }))
+      )
+      for (
+        const line of [
+          "v Param 2 (8 B)",
+          "a i32[] 1",
+          "0 i32[] 2",
+          "tag 'x'",
+          "hasRef true",
+          "isMutable false",
+          "hadRef true"
+        ]
+      ) {
+        assert.include(all, line)
+      }
+      assert.include(all, "ref Ref i32[] · 1 (4 B) · 3")
+    }).pipe(Effect.provide(Live)))
+
   it.effect("A.111 pictures show signs, and what is no number", () =>
     Effect.gen(function*() {
       const page = yield* nnx.toHtml(T.array([[1, -1], [0, Number.NaN]]), T.array([Infinity, -2]))
