@@ -4,7 +4,7 @@ import * as GraphDef from "../src/GraphDef/index.ts"
 import type { Any as AnyVariable } from "../src/Ref/Variable.ts"
 import * as Variable from "../src/Ref/Variable.ts"
 import type { FilterError } from "../src/State/errors.ts"
-import type { State, StateOf } from "../src/State/index.ts"
+import { Filter, type State, type StateOf } from "../src/State/index.ts"
 import type { Tensor } from "../src/Tensor/Tensor.ts"
 import { BatchNorm, Chain, type Net, type Stack } from "./models.ts"
 
@@ -14,6 +14,13 @@ declare const stack: GraphDef.PureState<Stack>
 declare const chain: GraphDef.PureState<Chain>
 declare const x: Tensor
 
+declare const model: Net
+const all = GraphDef.variables(model)
+const params = GraphDef.variables(model, Variable.Param)
+const two = GraphDef.variables(model, Variable.Param, Variable.RngState)
+
+type Live = State<AnyVariable>
+type Ok<E> = E extends Effect.Effect<infer A, infer _E, infer _R> ? A : never
 type CallError = GraphDef.StructureError | GraphDef.AliasError
 
 it("knows the methods of a model taken apart, and gives its new state beside their results", () => {
@@ -49,12 +56,11 @@ it("keeps the type of what an update context wraps", () => {
 })
 
 it("gives one State of live Variables for no or one filter, a tuple for more", () => {
-  type Live = State<AnyVariable>
-  expect(GraphDef.variables(net)).type.toBe<Effect.Effect<Live, FilterError>>()
-  expect(GraphDef.variables(net, Variable.Param)).type.toBe<Effect.Effect<Live, FilterError>>()
-  expect(GraphDef.variables(net, Variable.Param, Variable.BatchStat)).type.toBe<
-    Effect.Effect<readonly [Live, Live], FilterError>
-  >()
+  expect<Ok<typeof all>["dense"]["kernel"]>().type.toBe<Net["dense"]["kernel"]>()
+  expect<keyof Ok<typeof params>>().type.toBe<keyof Live | "dense">()
+  expect<Ok<typeof two>[1]["dropout"]["key"]>().type.toBe<Net["dropout"]["key"]>()
+  expect<Ok<typeof two>[0]>().type.not.toHaveProperty("dropout")
+  expect(GraphDef.variables(model, Filter.where(() => true))).type.toBe<Effect.Effect<Live, FilterError>>()
 })
 
 it("registers classes with protocols of their own type", () => {

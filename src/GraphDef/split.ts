@@ -11,7 +11,7 @@ import type { Filter } from "../State/Filter.ts"
 import { assign, checkCovered, type Group, takeGroup } from "../State/partition.ts"
 import * as State from "../State/State.ts"
 import { mapModes, Table } from "../State/Table.ts"
-import type { Check, KindsOf, SelectedStates, SplitStates, StateOf } from "../State/types.ts"
+import type { Check, KindsOf, LiveStates, SelectedStates, SplitStates, StateOf } from "../State/types.ts"
 import { attemptWith } from "../Tensor/attempt.ts"
 import { build, type BuildOptions } from "./build.ts"
 import { AliasError, StructureError } from "./errors.ts"
@@ -137,27 +137,26 @@ const select = (flat: Flat, values: ReadonlyArray<unknown>, filters: ReadonlyArr
   return groups.length === 1 ? part(values, groups[0]) : groups.map((group) => part(values, group))
 }
 
-/** What `variables` gives: one State for no or one filter, a tuple for more. */
-export type LiveStates<Fs> = Fs extends readonly [] | readonly [unknown] ? State.State<Variable>
-  : { readonly [P in keyof Fs]: State.State<Variable> }
-
 /**
  * As `state`, with the live Variables themselves as leaves: writing one writes the model's.
  *
  * @category getters
  * @since 0.1.0
  */
-export const variables = <const Fs extends ReadonlyArray<Filter>>(
-  self: unknown,
+export const variables: <A, const Fs extends ReadonlyArray<Filter>>(
+  self: A,
   ...filters: Fs
-): Effect.Effect<LiveStates<Fs>, FilterError> =>
+) => Effect.Effect<LiveStates<A, KindsOf<A>, Fs>, FilterError> = (
+  self: unknown,
+  ...filters: ReadonlyArray<Filter>
+): Effect.Effect<never, FilterError> =>
   attemptWith(isFilterError, () => {
     const flat = traverse(self)
     const values = flat.leaves.map((leaf) => leaf._tag === "Variable" ? leaf.variable : leaf.tensor)
     const { table } = flat.graphdef.layout
-    if (filters.length === 0) return State.fromTable<Variable>(table, values) as LiveStates<Fs>
+    if (filters.length === 0) return State.fromTable(table, values) as never
     const live = assign(table, filters, (i) => values[i]).groups.map((group) => takeGroup(values, group))
-    return (live.length === 1 ? live[0] : live) as LiveStates<Fs>
+    return (live.length === 1 ? live[0] : live) as never
   })
 
 /** The structure of a model. */

@@ -149,6 +149,7 @@ describe("parts", () => {
     Effect.gen(function*() {
       const model = Block.makeUnsafe(1, 1)
       const [params, rng] = yield* GraphDef.variables(model, Variable.Param, Variable.RngState)
+      assert.strictEqual(params.linear.kernel, model.linear.kernel)
       const found = States.toEntries(params).map(([, variable]) => variable)
       assert.deepStrictEqual<unknown>(found, [model.linear.bias, model.linear.kernel, model.norm.scale])
       assert.strictEqual(States.length(rng), 2)

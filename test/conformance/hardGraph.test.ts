@@ -279,7 +279,7 @@ describe("sharing", () => {
       const now = zeros(1)
       yield* Ref.set(sharing.bias, now)
       assert.strictEqual(yield* Ref.get(model.bias), now)
-      assert.strictEqual(yield* Ref.get(live["bias" as never] as Param), now)
+      assert.strictEqual(yield* Ref.get(live.bias), now)
       for (const copy of copies) assert.notStrictEqual(yield* Ref.get(copy.bias), now)
       assert.notStrictEqual(snapshot.bias.value, now)
       assert.strictEqual(sharing.kernel, model.kernel)
