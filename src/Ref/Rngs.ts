@@ -81,6 +81,17 @@ export class RngStream extends Module("RngStream")<{
     })
   }
 
+  /**
+   * Draws with the next key: any function of a key, such as the samplers of `Tensor.random` and initializers, with the
+   * rest of its arguments. `stream.draw(random.bernoulli, 0.5, [3])`.
+   */
+  draw<Args extends ReadonlyArray<unknown>, A>(
+    sampler: (key: Tensor, ...args: Args) => A,
+    ...args: Args
+  ): Effect.Effect<A> {
+    return Effect.map(this.next, (key) => sampler(key, ...args))
+  }
+
   /** A new stream whose key is the next one of this stream, and whose count is 0. */
   get fork(): Effect.Effect<RngStream> {
     return Effect.map(this.next, (key) => streamUnsafe(this.tag, key, []))
@@ -146,6 +157,17 @@ export class RngStreams extends Module("Rngs")<{ readonly streams: Readonly<Reco
   /** The next key of a stream (uint32[2]). */
   key(name = "default"): Effect.Effect<Tensor, RngStreamError> {
     return Effect.flatMap(this.stream(name), (stream) => stream.next)
+  }
+
+  /**
+   * Draws from the default stream: any function of a key, such as the samplers of `Tensor.random` and initializers, with
+   * the rest of its arguments. `rngs.draw(random.bernoulli, 0.5, [3])`.
+   */
+  draw<Args extends ReadonlyArray<unknown>, A>(
+    sampler: (key: Tensor, ...args: Args) => A,
+    ...args: Args
+  ): Effect.Effect<A, RngStreamError> {
+    return Effect.map(this.key(), (key) => sampler(key, ...args))
   }
 
   /** Draws from the default stream: uniform on [0, 1), float32. */
