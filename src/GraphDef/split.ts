@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import { currentUnsafe } from "../Program/Trace.ts"
 import { defaultMode, type Mode, toArray, toImmutable, toMutable, toRef } from "../Ref/modes.ts"
-import { type Any as Variable, ArrayRef } from "../Ref/Variable.ts"
+import { ArrayRef } from "../Ref/Variable.ts"
 import { FilterError } from "../State/errors.ts"
 import type { Filter } from "../State/Filter.ts"
 import { assign, checkCovered, type Group, takeGroup } from "../State/partition.ts"
