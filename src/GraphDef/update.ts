@@ -36,9 +36,9 @@ const isUpdateError = (u: unknown): u is UpdateError =>
  * Writes States into a model, in place; what they leave out stays. Takes States, snapshots, and nested plain objects of
  * arrays; of several the later ones count. Arrays must have the shapes and dtypes that are there.
  *
- * A Variable, or the snapshot of one, at a key that a Module does not have becomes a new field of it (so that what `pop`
- * took can be put back); Variables are copied. Bare arrays do not say what they are, so a key that is not there is a
- * misfit, as is every path whose Module is not there: a State of another model does not slip in.
+ * A Variable, or the snapshot of one, at a key that a Module does not have becomes a new field of it, so that what `pop`
+ * took can be put back; Variables are copied, and a snapshot has no hooks. Bare arrays do not say what they are, so a key
+ * that is not there is a misfit, as is every path whose Module is not there: a State of another model does not slip in.
  *
  * Fails with a `StructureError` that lists everything that does not fit, and then nothing is written.
  *
@@ -152,10 +152,13 @@ const addVariables = (flat: Flat, additions: Gathered["additions"]): void => {
   }
 }
 
-const copyOf = (given: Gathered["additions"][number]["given"]): Variable =>
-  isVariable(given)
-    ? fromDefinition(cellOf(given), unwrap(given), currentUnsafe())
-    : kind(given.kind).makeUnsafe(given.value, { metadata: given.metadata })
+const copyOf = (given: Gathered["additions"][number]["given"]): Variable => {
+  if (isVariable(given)) return fromDefinition(cellOf(given), unwrap(given), currentUnsafe())
+  const { metadata, mode, value } = given
+  return mode === undefined
+    ? kind(given.kind).makeUnsafe(value, { metadata })
+    : fromDefinition({ kind: given.kind, metadata, hooks: {}, mode }, value, currentUnsafe())
+}
 
 /** Bare arrays are fields, so new ones are a change of structure. */
 const writeArrays = (flat: Flat, gathered: Gathered): void => {

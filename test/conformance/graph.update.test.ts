@@ -66,6 +66,9 @@ describe("update", () => {
       yield* GraphDef.update(model, ...popped)
       assert.isTrue(Equal.equals(yield* GraphDef.state(model), before))
       assert.isTrue(Equal.equals(yield* GraphDef.graphdef(model), def))
+      const frozen = yield* GraphDef.immutable(model)
+      yield* GraphDef.update(frozen, yield* GraphDef.pop(frozen, Variable.BatchStat))
+      assert.isFalse(frozen.blocks[1].norm.mean.isMutable)
     }))
 
   it.effect("A.074 what cannot be meant is an error with all of it, and nothing is written", () =>
