@@ -95,48 +95,55 @@ export const argumentAxes = (
     return split.leaves.map((l) => of(l.leaf, l.leaf.path))
   })
 
+/** What a function was given and gives, while it runs. */
+export interface Returned {
+  /** The arguments inside, as they are when it has run. */
+  readonly inner: ReadonlyArray<unknown>
+  readonly out: unknown
+  /** The Variables that were made for the arguments' leaves. */
+  readonly entered: ReadonlyMap<object, number>
+  /** The arguments' leaves, and the axis of each. */
+  readonly leaves: SplitArguments["leaves"]
+  readonly given: ReadonlyArray<Axis>
+  readonly outAxes: AxisSpec
+  /** Results that are looked at elsewhere. */
+  readonly skip?: (path: Path) => boolean
+}
+
 /**
- * Looks at the Variables that a function gives back, while it runs. One of the arguments must have the axis that it
- * went in with: else an `AliasError`. One that the function captured is one for all elements or steps, so it can only
- * come back without an axis: else a `TraceError`. `given` are the axes of the arguments' leaves; results at which `skip`
- * holds are looked at elsewhere.
+ * Looks at the Variables that a function gives back, and at those in its arguments now. One of the arguments must come
+ * back with the axis that it went in with: else an `AliasError`. One that the function captured is one for all elements
+ * or steps, so it can only come back without an axis, and not be put into an argument: else a `TraceError`.
  */
-export const checkReturned = (
-  operation: string,
-  inner: ReadonlyArray<unknown>,
-  out: unknown,
-  given: ReadonlyArray<Axis>,
-  outAxes: AxisSpec,
-  skip: (path: Path) => boolean = () => false
-): void => {
+export const checkReturned = (operation: string, returned: Returned): void => {
+  const { entered, given, inner, leaves, out, outAxes, skip } = returned
   const trace = currentUnsafe()
-  const leaves = outerSplit(inner).leaves
-  const own = new Map<unknown, number>(leaves.map((leaf, i) => [leaf._tag === "Variable" ? leaf.variable : leaf, i]))
+  const argumentOf = (variable: Variable): number | undefined => {
+    const known = entered.get(variable)
+    const own = known === undefined ? trace?.resolve(cellOf(variable)) : undefined
+    return own === undefined ? known : entered.get(own)
+  }
+  const isCaptured = (variable: Variable) => argumentOf(variable) === undefined && cellOf(variable).owner !== trace
+  for (const leaf of outerSplit(inner).leaves) {
+    if (leaf._tag === "Variable" && isCaptured(leaf.variable)) {
+      throw capturedError(operation, leaf.variable, ["arguments", ...leaf.path])
+    }
+  }
   const inconsistent: Array<Inconsistent> = []
   for (const leaf of outerSplit([out]).leaves) {
     const path = leaf.path.slice(1)
-    if (leaf._tag !== "Variable" || skip(path)) continue
-    const { variable } = leaf
-    const cell = cellOf(variable)
-    const argument = own.get(variable) ?? own.get(trace?.resolve(cell))
-    if (argument === undefined && cell.owner === trace) continue
+    if (leaf._tag !== "Variable" || skip?.(path) === true) continue
+    const argument = argumentOf(leaf.variable)
+    const captured = isCaptured(leaf.variable)
+    if (argument === undefined && !captured) continue
     const axis = axisOf(operation, outAxes, leaf, path)
-    if (argument === undefined) {
-      if (axis === null) continue
-      throw new TraceError({
-        transform: operation,
-        reason: `Cannot return captured Variable of type ${variable.kind}. Found at path: ${
-          path.join("/") || "(root)"
-        }`,
-        hint: "it is one for all elements or steps: return its value, or pass it as an argument"
-      })
-    }
-    if (axis === given[argument]) continue
+    if (captured && axis !== null) throw capturedError(operation, leaf.variable, path)
+    if (argument === undefined || axis === given[argument]) continue
     const places = [
-      { path: ["inAxes", ...leaves[argument].path], prefix: String(given[argument]) },
+      { path: ["inAxes", ...leaves[argument].leaf.path], prefix: String(given[argument]) },
       { path: ["outAxes", ...path], prefix: String(axis) }
     ]
-    inconsistent.push({ node: variable.kind, places })
+    inconsistent.push({ node: leaf.variable.kind, places })
   }
   if (inconsistent.length === 0) return
   throw inconsistentError(
@@ -145,3 +152,10 @@ export const checkReturned = (
     "a Variable that comes back has the axis that it went in with: give outAxes for it"
   )
 }
+
+const capturedError = (operation: string, variable: Variable, path: Path): TraceError =>
+  new TraceError({
+    transform: operation,
+    reason: `Cannot return captured Variable of type ${variable.kind}. Found at path: ${path.join("/") || "(root)"}`,
+    hint: "it is one for all elements or steps: return its value, or pass it as an argument"
+  })

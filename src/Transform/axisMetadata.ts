@@ -79,6 +79,8 @@ const add = (variable: Variable, axis: number, metadata: TransformMetadata): voi
 
 /** What a transform does to the metadata of the Variables of a call: when it begins, and when it ends. */
 export interface AxisChanges {
+  /** The Variables that were made for leaves of the arguments, when it has begun. */
+  readonly entered: ReadonlyMap<object, number>
   /** `variables`: those that were made for the leaves of the arguments. */
   readonly enter: (variables: ReadonlyMap<object, number>) => void
   readonly leave: (args: ReadonlyArray<unknown>, out: unknown) => void
@@ -94,12 +96,13 @@ export const axisChanges = (
   resultAxis: (leaf: Leaf, path: Path) => Axis,
   metadata: TransformMetadata = {}
 ): AxisChanges => {
-  const axes = new Map<object, Axis>()
+  const entered = new Map<object, number>()
   return {
+    entered,
     enter: (variables) => {
       for (const [variable, leaf] of variables) {
         const axis = given[leaf]
-        axes.set(variable, axis)
+        entered.set(variable, leaf)
         if (typeof axis === "number") remove(operation, variable as Variable, axis, metadata)
       }
     },
@@ -110,8 +113,8 @@ export const axisChanges = (
         const { variable } = leaf
         // What was captured is no part of the stack.
         if (cellOf(variable).owner !== trace) continue
-        const known = axes.get(variable)
-        const axis = known === undefined ? resultAxis(leaf, leaf.path) : known
+        const argument = entered.get(variable)
+        const axis = argument === undefined ? resultAxis(leaf, leaf.path) : given[argument]
         if (typeof axis === "number") add(variable, axis, metadata)
       }
     }

@@ -89,7 +89,7 @@ const during = <Args extends ReadonlyArray<unknown>, A, E, R>(
   f: (...args: Args) => Effect.Effect<A, E, R>
 ) =>
 (...args: Args): Effect.Effect<A, E | TransformError, R> =>
-  Effect.flatMap(change(args), (backups) => Effect.ensuring(f(...args), restoreRngs(backups)))
+  Effect.acquireUseRelease(change(args), () => f(...args), restoreRngs)
 
 /** What `splitRngs` and `forkRngs` make of a function. */
 export type WithRngs = <Args extends ReadonlyArray<unknown>, A, E, R>(

@@ -136,7 +136,17 @@ const traceBody = <Args extends ReadonlyArray<unknown>, A, E, R>(
       },
       enter: changes.enter,
       inspect: (inner, out) => {
-        checkReturned("scan", inner, out, axes, options.outAxes, (path) => isCarryPath(places, path))
+        const skip = (path: Path) => isCarryPath(places, path)
+        const { outAxes } = options
+        checkReturned("scan", {
+          inner,
+          out,
+          entered: changes.entered,
+          leaves: split.leaves,
+          given: axes,
+          outAxes,
+          skip
+        })
         changes.leave(inner, out)
         if (places.input === undefined) return
         const after = places.prefix.length === 1 ? out : (out as ReadonlyArray<unknown>)[Number(places.prefix[1])]

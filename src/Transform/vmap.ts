@@ -122,7 +122,7 @@ export const vmap = <Args extends ReadonlyArray<unknown>, A, E, R>(
       },
       enter: changes.enter,
       inspect: (inner, out) => {
-        checkReturned("vmap", inner, out, leafAxes, outAxes)
+        checkReturned("vmap", { inner, out, entered: changes.entered, leaves: split.leaves, given: leafAxes, outAxes })
         changes.leave(inner, out)
       }
     })

@@ -94,6 +94,17 @@ give all places of one object the same axis`
       assert.include(error.message, "different prefixes:\nNode: Param\n  inAxes/0: 0\n  outAxes/v: 1\n")
       yield* failsWith(nnx.scan(f, { inAxes: 0, outAxes: 1 })(w), "AliasError")
       yield* failsWith(nnx.scan(f, { inAxes: null, outAxes: 0, length: 2 })(w), "AliasError")
+      // Its place may have changed meanwhile.
+      const moving = (u: Unit) =>
+        Effect.gen(function*() {
+          yield* nnx.setAttribute(u, "a", Param.makeUnsafe(f32(0)))
+          return yield* Effect.as(nnx.setAttribute(u, "b", u.n), u.w)
+        })
+      const axes = nnx.stateAxes([[Param, 1], [Count, 0]])
+      const m = Unit.make([[1, 2]], [3, 4])
+      const moved = yield* failsWith(nnx.vmap(moving, { inAxes: [axes] })(m), "AliasError")
+      assert.include(moved.message, "Node: Param\n  inAxes/0/w: 1\n  outAxes: 0\n")
+      assert.strictEqual(yield* nnx.vmap(moving, { inAxes: [axes], outAxes: 1 })(m), m.w)
       yield* expectEqual(yield* Ref.get(w), [[1, 2], [3, 4]])
       assert.strictEqual((yield* nnx.vmap(f, { inAxes: 1, outAxes: 1 })(w)).v, w)
       assert.strictEqual((yield* nnx.scan(f, { inAxes: 0, outAxes: 0 })(w)).v, w)
@@ -107,6 +118,11 @@ give all places of one object the same axis`
       const error = yield* failsWith(nnx.vmap(give)(f32([1, 2])), "TraceError")
       assert.match(error.message, /^vmap: Cannot return captured Variable of type Count\. Found at path: m\/n;/)
       yield* failsWith(nnx.scan(give, { inAxes: 0, outAxes: 0 })(f32([1, 2])), "TraceError")
+      // Nor do they take it into an argument, whose stack it would not be part of.
+      const take = (u: Unit) => nnx.setAttribute(u, "friend", m)
+      const taken = yield* failsWith(nnx.vmap(take)(stack()), "TraceError")
+      assert.include(taken.message, "Found at path: arguments/0/friend/n")
+      yield* nnx.jit(take)(stack())
       // It may come back as what it is: one for all.
       const out = yield* nnx.vmap(give, { outAxes: { x: 0, m: null } })(f32([1, 2]))
       assert.strictEqual(out.m, m)
