@@ -70,6 +70,9 @@ export interface Walk {
   around: Set<object>
 }
 
+/** Where things are that earlier traversals have met. */
+const earlier: Path = ["(an earlier value)"]
+
 /** @internal A traversal that begins; `objects` have been numbered by earlier ones. */
 export const walk = (outer?: ReadonlyArray<object>, objects: ReadonlyArray<object> = []): Walk => ({
   entries: [],
@@ -80,7 +83,10 @@ export const walk = (outer?: ReadonlyArray<object>, objects: ReadonlyArray<objec
   outer: outer === undefined ? undefined : new Map(outer.map((o, i) => [o, i])),
   guards: { modules: [], versions: [], others: [], variables: [], metadata: [] },
   guarded: true,
-  refs: new Map(),
+  refs: new Map(objects.flatMap((o) => {
+    const ref = isVariable(o) ? arrayRefOf(o) : undefined
+    return ref === undefined ? [] : [[ref, earlier] as const]
+  })),
   shared: [],
   around: new Set()
 })

@@ -299,6 +299,18 @@ describe("splitContext and mergeContext", () => {
       assert.isTrue(Object.hasOwn(linear, "more"))
     }))
 
+  it.effect("A.087 two Variables over one array ref, split one after the other, are an error too", () =>
+    Effect.gen(function*() {
+      const v = Variable.Param.makeUnsafe(Tensor.array([1]), { hasRef: true })
+      const raw = (yield* Variable.getRawValue(v)) as Variable.ArrayRef<Tensor.Tensor>
+      const w = yield* Variable.BatchStat.fromRef(raw)
+      const exit = yield* Effect.exit(
+        GraphDef.splitContext(({ split }) => Effect.all([split(new Node({ v })), split(new Node({ w }))]))
+      )
+      assert.include(String(exit), "AliasError")
+      assert.include(String(exit), "(an earlier value)")
+    }))
+
   it.effect("A.087 nothing can be used after its end", () =>
     Effect.gen(function*() {
       const model = new Node({ v: param(1) })
