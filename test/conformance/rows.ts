@@ -49,7 +49,10 @@ export const documents: ReadonlyArray<Document> = [
       "immutable remembers the mode, mutable restores it",
       "own layers compose with built-in ones",
       "a training loop under plain jit returns only the loss",
-      "split inside jit, loss over the parameters, merge in the loss",
+      [
+        "split inside jit, loss over the parameters, merge in the loss",
+        "split gives values; variables(model) gives the live ones"
+      ],
       "gradients of immutable parameters have their structure",
       "optimizer, BatchNorm and Dropout state propagate; the loss falls",
       "scan over a stack of mutable Variables (the document: does not work yet)",
@@ -58,7 +61,7 @@ export const documents: ReadonlyArray<Document> = [
       "one Variable as two arguments is one object (the document: not detected)",
       "sharing inside an argument is kept (the document: not detected)",
       "findDuplicates lists shared paths, without those below",
-      "split deduplicates, and writes reach the original",
+      ["split deduplicates, and writes reach the original", "split gives values; variables(model) gives the live ones"],
       "a node class that is no Module holds Variables and Modules"
     ])
   },
@@ -74,7 +77,7 @@ export const documents: ReadonlyArray<Document> = [
       ["a scope sets the default storage", "an Effect combinator instead of a context manager"],
       "whole models convert to refs and to arrays",
       "a value is indexed with a new axis in an expression",
-      "a training step over ref Variables",
+      ["a training step over ref Variables", "split gives values; variables(model) gives the live ones"],
       "vmap over forked streams makes a stack of blocks",
       "scan over the stack, with statistics and dropout a layer",
       ["returning refs from jit", "works here: what is created inside comes out as new objects"],
@@ -83,7 +86,10 @@ export const documents: ReadonlyArray<Document> = [
       "one array ref as two arguments is an error that names both",
       "the same inside arguments, with paths",
       "findDuplicates on shared Variables and shared Modules",
-      "split of shared refs, and the State's printing; the weak type survives",
+      [
+        "split of shared refs, and the State's printing; the weak type survives",
+        "split gives values; variables(model) gives the live ones"
+      ],
       "errors are values"
     ])
   },
@@ -138,11 +144,11 @@ export const documents: ReadonlyArray<Document> = [
       "BatchStat",
       "Cache",
       "Intermediate, by sow",
-      "mapping over leaves prints a State of shapes",
+      ["mapping over leaves prints a State of shapes", "shapes print as TypeScript lists"],
       "State prints sorted keys",
       "reading metadata",
       "having and deleting metadata",
-      "setting metadata in three forms",
+      ["setting metadata in three forms", "the keyword form is updateMetadata; wrong calls do not compile"],
       "the type of a Variable",
       "VariableMetadata",
       "withMetadata wraps an initializer",
@@ -185,18 +191,24 @@ export const documents: ReadonlyArray<Document> = [
       "indices are joint over all arguments",
       "aliasing is checked a Variable with its resolved prefix; errors list every path",
       "returning an input keeps its identity; with other axes it is an error",
-      "captured objects of an outer level cannot be taken over",
+      [
+        "captured objects of an outer level cannot be taken over",
+        "jit gives them back as themselves, vmap and scan refuse them"
+      ],
       "what leaks out of a trace cannot be used",
       "graph updates keep outer identity",
       "retrace counts",
       "cache keys hold metadata, never values or identities",
       "static attributes compare by value; a change retraces",
       "only what changed is written back",
-      "donated but unchanged Variables stay readable",
+      ["donated but unchanged Variables stay readable", "donation is automatic and always safe, so there is no option"],
       "what grad differentiates by default",
       "gradients of shared parameters are summed once",
       "state written inside grad comes out, detached",
-      "customVjp has JAX's signature",
+      [
+        "customVjp has JAX's signature",
+        "over trees and States; Modules and Variables as its arguments are a typed error"
+      ],
       "a scan's carry keeps its Variables",
       "a broadcast Variable accumulates over iterations (1 to 4)",
       "scan's axes",
@@ -208,7 +220,7 @@ export const documents: ReadonlyArray<Document> = [
       "splitRngs is scoped",
       "counts of random streams",
       "what is deduplicated, and what is not",
-      "what is shared, and what is copied",
+      ["what is shared, and what is copied", "split gives values; variables(model) gives the live ones"],
       "update of shared Variables and of metadata",
       "pop takes the first alias",
       "sorting of keys",
