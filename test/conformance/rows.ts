@@ -96,12 +96,12 @@ export const documents: ReadonlyArray<Document> = [
   {
     title: "002 graph.py (source)",
     rows: rows("A", 53, [
-      "a map keyed by identity",
-      "the protocol of nodes",
+      ["a map keyed by identity", "JavaScript's Map"],
+      ["the protocol of nodes", "set and remove stand for clear and init"],
       "registering a class twice is an error",
       "what is a node, and the protocol of one",
-      "lists, tuples, dictionaries and null are tree nodes; keys are normalised",
-      "metadata compares and hashes without order",
+      ["lists, tuples, dictionaries and null are tree nodes; keys are normalised", "null is a static value"],
+      ["metadata compares and hashes without order", "plain objects by Effect's Equal and Hash"],
       "Static values",
       "GraphDefs are static values and cache keys",
       "attributes are subgraphs, static values or leaves, and print",
@@ -109,7 +109,7 @@ export const documents: ReadonlyArray<Document> = [
       "flatten with a shared index of references",
       "indices in the order of attributes, for graph nodes and Variables only",
       "a second visit is a reference without state",
-      ["arrays as attributes", "are leaves, as in the newer documents"],
+      ["arrays as attributes", "are leaves, as in the newer documents; typed arrays are refused"],
       "everything else is static",
       "unflatten with a shared index",
       "missing, unknown and misplaced state is named",
@@ -226,7 +226,10 @@ export const documents: ReadonlyArray<Document> = [
       "sorting of keys",
       ["fields cannot change under a traversal", "fields are readonly and frozen instead of checked late"],
       "evalShape changes nothing",
-      "cached calls see new values and do not retrace",
+      [
+        "cached calls see new values and do not retrace",
+        "jit remembers traversals itself; a changed structure retraces"
+      ],
       ["contexts are local", "to fibers instead of threads"],
       "printing is a specification"
     ])
