@@ -24,7 +24,7 @@ import { Writer } from "../math/writer.ts"
 import { Lowering } from "./lower.ts"
 import { Addresses } from "./memory.ts"
 import { forEachLine, forEachRow, forEachVector, type Units } from "./nest.ts"
-import { copiesOf, costOf, type Lowered, lowerPass, passesOf, writeStores } from "./passes.ts"
+import { copiesOf, type Lowered, lowerPass, passesOf, writeStores } from "./passes.ts"
 import { Accumulator } from "./reduction.ts"
 import { Saved } from "./saved.ts"
 import { type Dimension, sizeOf, type Space, spaceOf, strideOf, visit } from "./space.ts"
@@ -151,7 +151,9 @@ const writeColumns = (writing: Writing, copies: number, partial: Partial | undef
   const { indices, passes, space, writer } = writing
   writer.scope(() => {
     for (const lowered of passes) {
-      writer.evaluate(lowered.roots, { level: 2, copies, partial })
+      if (lowered.pass.isClose || space.lines.length > 0) {
+        writer.evaluate(lowered.roots, { level: 2, copies, partial })
+      }
       if (lowered.pass.isClose) {
         writeStores(writer, lowered.stores, copies)
         continue
@@ -229,10 +231,11 @@ const prepare = (e: Emission, loop: Loop, code: Code): Writing => {
     rowLevel: levels.row,
     reduced
   })
-  const passes = passesOf(loop).map((pass) => lowerPass(pass, lowering, addresses))
-  const copies = copiesOf(passes, space.isColumns ? 2 : 3, space.lanes.size)
+  const passes = passesOf(loop).map((pass) => lowerPass(pass, lowering, addresses, space.isColumns ? 2 : 3))
+  const copies = copiesOf(passes, space.lanes.size)
   const saved = new Saved(e, addresses, space, passes, copies)
-  return { writer, space, passes, roots: passes.flatMap((p) => p.roots), results, indices, saved, copies }
+  const roots = [...passes.flatMap((p) => p.roots), ...saved.roots]
+  return { writer, space, passes, roots, results, indices, saved, copies }
 }
 
 const isEmpty = (loop: Loop): boolean =>
@@ -251,14 +254,13 @@ export const emitLoop = (e: Emission, loop: Loop): Emitted => {
   forEachRow(code, space, indices, units, (from, to) => {
     writer.scope(() => {
       if (!space.isColumns) return writeRow(writing)
-      writer.evaluate(roots, { level: 1 })
+      if (space.rows.length > 0) writer.evaluate(roots, { level: 1 })
       if (v === undefined) return
       code.get(from).set(v)
       forEachVector(code, v, to, space.lanes.size, copies, (count, partial) => writeColumns(writing, count, partial))
     })
   })
-  const level = space.isColumns ? 2 : 3
-  const cost = passes.reduce((sum, p) => sum + (p.pass.isClose ? 0 : costOf(p.roots, level)), 0)
+  const cost = passes.reduce((sum, pass) => sum + pass.cost, 0)
   const vectors = sizeOf(space.rows) * sizeOf(space.lines) * Math.ceil(space.lanes.size / 4)
   return {
     run: e.module.add(loop.name, code),

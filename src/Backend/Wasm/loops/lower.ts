@@ -58,8 +58,26 @@ export class Lowering {
     this.#fresh = new Map()
   }
 
-  value(expression: Expression): Value {
-    const known = this.#known.get(expression) ?? this.#fresh.get(expression)
+  /** The Value of an expression, those that it is made of first: chains may be longer than the stack is deep. */
+  value(root: Expression): Value {
+    const stack = [root]
+    for (let e = stack.at(-1); e !== undefined; e = stack.at(-1)) {
+      const missing = this.#find(e) === undefined ? partsOf(e).filter((part) => this.#find(part) === undefined) : []
+      if (missing.length === 0) {
+        stack.pop()
+        this.#settle(e)
+      } else stack.push(...missing)
+    }
+    return this.#settle(root)
+  }
+
+  #find(expression: Expression): Value | undefined {
+    return this.#known.get(expression) ?? this.#fresh.get(expression)
+  }
+
+  /** The Value of an expression whose parts are known. */
+  #settle(expression: Expression): Value {
+    const known = this.#find(expression)
     if (known !== undefined) return known
     const value = this.#lower(expression)
     const isFresh = this.#isFresh.has(value) || partsOf(expression).some((part) => this.#fresh.has(part))
@@ -79,7 +97,7 @@ export class Lowering {
       case "LoadAt": {
         const { offset, slot } = this.#emission.place(e.buffer)
         const isStored = this.#stored.has(e.buffer)
-        const index = this.value(e.index)
+        const index = this.#settle(e.index)
         const value = loadAt(this.#addresses.slot(slot), offset, index, e.dtype, isStored ? this.#rowLevel : 0)
         return isStored ? this.#mark(value) : value
       }
@@ -88,11 +106,11 @@ export class Lowering {
       case "Apply":
         return this.#apply(e)
       case "Power":
-        return integerPower(this.value(e.x), e.y, e.dtype)
+        return integerPower(this.#settle(e.x), e.y, e.dtype)
       case "Convert":
-        return convert(this.value(e.x), e.x.dtype, e.dtype)
+        return convert(this.#settle(e.x), e.x.dtype, e.dtype)
       case "Bitcast":
-        return bitcast(this.value(e.x), e.x.dtype, e.dtype)
+        return bitcast(this.#settle(e.x), e.x.dtype, e.dtype)
       case "Reduced": {
         const value = this.#reduced.get(e.reduction)
         if (value === undefined) throw new Error("a reduction is used that is no stage of the loop")
@@ -120,7 +138,7 @@ export class Lowering {
   }
 
   #apply({ args, op }: Extract<Expression, { readonly _tag: "Apply" }>): Value {
-    const values = args.map((arg) => this.value(arg))
+    const values = args.map((arg) => this.#settle(arg))
     if (op === "exp" && isBelowMaximum(args[0])) return narrow(expNegative(values[0]), args[0].dtype)
     if (op === "threefry_0" || op === "threefry_1") return this.#block(values)[op === "threefry_0" ? 0 : 1]
     return apply(op, values, args[op === "select" ? 1 : 0].dtype)

@@ -83,22 +83,24 @@ export interface Lowered {
   readonly reduced: ReadonlyArray<readonly [Reduction, Value]>
   readonly stores: ReadonlyArray<ReadyStore>
   readonly roots: ReadonlyArray<Value>
+  /** About how many cycles one of its vectors takes. */
+  readonly cost: number
 }
 
-/** Makes the Values of a pass. */
-export const lowerPass = (pass: Pass, lowering: Lowering, addresses: Addresses): Lowered => {
+/** Makes the Values of a pass, whose vectors are computed in the loop at a level. */
+export const lowerPass = (pass: Pass, lowering: Lowering, addresses: Addresses, level: number): Lowered => {
   lowering.nextStage()
   const reduced = pass.reductions.map((reduction) => [reduction, lowering.value(reduction.value)] as const)
   const stores = readyStores(pass.stores, lowering, addresses)
-  return { pass, reduced, stores, roots: [...reduced.map(([, value]) => value), ...rootsOf(stores)] }
+  const roots = [...reduced.map(([, value]) => value), ...rootsOf(stores)]
+  return { pass, reduced, stores, roots, cost: pass.isClose ? 0 : costOf(roots, level) }
 }
 
 /**
- * How many vectors are computed side by side in the loop at a level: more of those that are quick, but no more than there
- * are.
+ * How many vectors are computed side by side: more of those that are quick, but no more than there are.
  */
-export const copiesOf = (passes: ReadonlyArray<Lowered>, level: number, size: number): number => {
-  const cost = Math.max(...passes.map(({ pass, roots }) => pass.isClose ? 0 : costOf(roots, level)))
+export const copiesOf = (passes: ReadonlyArray<Lowered>, size: number): number => {
+  const cost = Math.max(...passes.map((lowered) => lowered.cost))
   const hasReductions = passes.some(({ reduced }) => reduced.length > 0)
   const wanted = cost <= 6 ? hasReductions ? 8 : 4 : cost <= 40 ? 4 : cost <= 600 ? 2 : 1
   let copies = 1
@@ -116,7 +118,7 @@ export const writeStores = (writer: Writer, stores: ReadonlyArray<ReadyStore>, c
 }
 
 /** About how many cycles a vector of these Values takes, of what changes at a level or deeper; none is counted twice. */
-export const costOf = (roots: ReadonlyArray<Value>, level: number): number => {
+const costOf = (roots: ReadonlyArray<Value>, level: number): number => {
   const seen = new Set<Value>()
   const stack = [...roots]
   let cost = 0

@@ -29,6 +29,25 @@ export interface Writing {
   readonly get: (value: Value) => void
 }
 
+/** What the writer knows of a Value at the moment: kept with it, since looking it up would take most of the time. */
+export interface Notes {
+  /** The traversal that saw it last, and what it counted. */
+  traversal: number
+  isSeen: boolean
+  uses: number
+  pinned: boolean
+  /** How many Values it holds on the stack while it is written. */
+  depth: number
+  kept: Kept | undefined
+}
+
+/** A Value in locals: one for every copy, and how many uses are left before they are free again. */
+export interface Kept {
+  readonly locals: Array<Local>
+  readonly left: Array<number>
+  readonly pinned: boolean
+}
+
 /** Something computed: four lanes of 32 bits (or two of 64), or an address. */
 export interface Value {
   readonly type: "v128" | "i32"
@@ -46,6 +65,7 @@ export interface Value {
   /** The word that a constant has in every lane. */
   readonly word: number | undefined
   readonly write: (to: Writing) => void
+  readonly notes: Notes
 }
 
 /** A Value from its arguments. */
@@ -69,7 +89,8 @@ export const node = (
     again: rest.again ?? false,
     structured: rest.structured ?? false,
     word: rest.word,
-    write
+    write,
+    notes: { traversal: 0, isSeen: false, uses: 0, pinned: false, depth: 0, kept: undefined }
   }
 }
 
