@@ -71,9 +71,13 @@ const loopInPlace = (loop: Loop, written: Buffer, read: Buffer): boolean => {
   if (at < 0) return false
   const stage = loop.stages[at]
   if (stage._tag !== "Map" || !storesInPlace(stage.stores, written, read)) return false
+  // A store that reads what another one of the stage wrote waits until the row is written, and so do those behind it.
+  const number = stage.stores.findIndex((s) => s.buffer === written)
+  const own = stage.stores[number]
+  const waits = stage.stores.some(({ value }) => stage.stores.some(({ buffer }) => reads([value], buffer)))
+  if (waits && reads(stage.stores.slice(number + 1).map((s) => s.value), read)) return false
   // Earlier stages may read what is the row's own only; later ones would see what was written.
-  const own = stage.stores.find((s) => s.buffer === written)
-  return own !== undefined && loop.stages.every((s, i) => {
+  return loop.stages.every((s, i) => {
     if (i === at) return true
     const values = s._tag === "Reduce" ? [s.value] : s.stores.map((x) => x.value)
     return i < at ? readOnlyAt(values, read, own.at) : !reads(values, read)
