@@ -56,4 +56,11 @@ describe("found by fuzzing", () => {
     const m = lax.sub(x, lax.div(d, lax.add(lax.square(d), lax.broadcastTo(literal(1, "float32"), d.shape))))
     return [lax.reduceSum(lax.abs(m), [0]), d, m]
   }, [[1, 0]])
+
+  agrees("an array is not written over before a row's later pass has read it", [f32(4, 8)], (x) => {
+    const y = lax.cumsum(x, 1)
+    const sum = (v: Tensor) => spread(lax.reduceSum(v, [1]), x)
+    const scale = sum(lax.square(lax.sub(x, sum(x))))
+    return [lax.mul(y, lax.exp(x)), lax.add(y, scale)]
+  })
 })
