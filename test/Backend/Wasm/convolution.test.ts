@@ -262,6 +262,30 @@ describe("convolutions in WebAssembly", () => {
     }
   })
 
+  it("computes gradients of images, whose convolution had strides", () => {
+    for (const strides of [[2, 2], [1, 2], [3, 1], [4, 4]]) {
+      for (const layout of [channelsLast(2), channelsFirst(2)]) {
+        const params = { lhs_dilation: strides, dimension_numbers: layout }
+        check({
+          batch: 3,
+          features: 9,
+          columns: 6,
+          input: [7, 6],
+          window: [3, 3],
+          params: { ...params, padding: [[2, 1], [1, 2]] }
+        })
+        check({
+          batch: 2,
+          features: 4,
+          columns: 8,
+          input: [20, 18],
+          window: [2, 5],
+          params: { ...params, padding: [[1, 3], [0, 4]] }
+        })
+      }
+    }
+  })
+
   it("convolves each feature by itself", () => {
     const padding = [[1, 1], [1, 1]] as const
     for (const columns of [1, 2, 3]) {

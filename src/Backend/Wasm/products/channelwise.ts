@@ -157,6 +157,10 @@ export const emitChannelwise = (
   geometry: Geometry,
   epilogue: Callable | undefined
 ): Emitted => {
+  if (geometry.batch.size * product(geometry.axes.map((axis) => axis.output)) * geometry.columns.size === 0) {
+    const nothing = new Code([["frame", "i32"], ["begin", "i32"], ["end", "i32"]])
+    return { run: e.module.add(convolution.name, nothing), units: 0, nanoseconds: 0 }
+  }
   const kind: Kind = convolution.out.dtype === "float32" ? "f32" : "i32"
   const plan = planOf(geometry, kind)
   const { band, block, blockWindow, geometry: g, layout } = plan
