@@ -215,7 +215,7 @@ const kernelGradient: Partial<ConvParams> = {
 
 describe("convolutions in WebAssembly", () => {
   it("convolves with any parameters", () => {
-    for (let seed = 0; seed < 400; seed++) check(generated(seed))
+    for (let seed = 0; seed < 300; seed++) check(generated(seed))
   })
 
   it("convolves without relaxed SIMD, and with wide tiles", () => {
@@ -278,7 +278,7 @@ describe("convolutions in WebAssembly", () => {
           batch: 2,
           features: 4,
           columns: 8,
-          input: [20, 18],
+          input: [9, 8],
           window: [2, 5],
           params: { ...params, padding: [[1, 3], [0, 4]] }
         })
