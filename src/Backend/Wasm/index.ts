@@ -85,3 +85,5 @@ export const layerWith = (options: Options): Layer.Layer<Backend> =>
  * @since 0.1.0
  */
 export const layer: Layer.Layer<Backend> = layerWith({})
+
+export { explain } from "./explain.ts"
