@@ -6,6 +6,7 @@ import * as Cpu from "linum/backend/tfjs-cpu"
 import { compile } from "../../../src/Backend/Wasm/compile/index.ts"
 import { plan } from "../../../src/Backend/Wasm/plan.ts"
 import { format } from "../../../src/Backend/Wasm/print.ts"
+import { scan } from "../../../src/Program/control.ts"
 import type { Program } from "../../../src/Program/Program.ts"
 import { simplify } from "../../../src/Program/simplify.ts"
 import * as lax from "../../../src/Tensor/lax/index.ts"
@@ -93,6 +94,13 @@ const block = Effect.gen(function*() {
   return yield* trainingStep(model, apply, T.ones([2, 16, 32]))
 })
 
+const f32 = (...shape: ReadonlyArray<number>) => ShapedArray.make(shape, "float32")
+const full = (value: number, ...shape: ReadonlyArray<number>) => lax.broadcastTo(literal(value, "float32"), shape)
+const range = (n: number): ReadonlyArray<number> => Array.from({ length: n }, (_, i) => i)
+const product = (x: Tensor, y: Tensor, i = 1, j = 0) =>
+  lax.dotGeneral(x, y, { batch: [[], []], contracting: [[i], [j]] })
+const rows = (x: Tensor, y: Tensor) => lax.broadcastInDim(x, y.shape, [0])
+
 describe("plan", () => {
   for (let first = 0; first < 400; first += 100) {
     it(`no kernel writes over what is still read, seeds ${first} to ${first + 99}`, () => {
@@ -108,6 +116,17 @@ describe("plan", () => {
     })
   }
 
+  it("what a loop's body reads of the outside lives until the loop ends", () => {
+    const { program } = traced([f32(8, 8)], ([x]) => {
+      const outside = product(x, x)
+      const { captures, program: body } = traced([f32(8, 8)], ([c]) => [product(product(lax.sub(c, outside), c), c)])
+      const params = { program: body, length: 3, reverse: false, num_consts: captures.length, num_carry: 1, unroll: 1 }
+      return scan(params, [...captures, x]).outputs
+    })
+    const compiled = compile(program)
+    assert.deepStrictEqual(problemsOf(compiled, plan(compiled)), [], format(compiled))
+  })
+
   for (const [name, program] of [["an MLP", mlp], ["a CNN", cnn], ["a transformer block", block]] as const) {
     it.effect(`the training step of ${name} needs little more than lives at once`, () =>
       Effect.gen(function*() {
@@ -118,13 +137,6 @@ describe("plan", () => {
       }).pipe(services))
   }
 })
-
-const f32 = (...shape: ReadonlyArray<number>) => ShapedArray.make(shape, "float32")
-const full = (value: number, ...shape: ReadonlyArray<number>) => lax.broadcastTo(literal(value, "float32"), shape)
-const range = (n: number): ReadonlyArray<number> => Array.from({ length: n }, (_, i) => i)
-const product = (x: Tensor, y: Tensor, i = 1, j = 0) =>
-  lax.dotGeneral(x, y, { batch: [[], []], contracting: [[i], [j]] })
-const rows = (x: Tensor, y: Tensor) => lax.broadcastInDim(x, y.shape, [0])
 
 /** Programs that grow in different ways; n is about the number of equations. */
 const growing: Readonly<Record<string, (n: number) => Program>> = {
