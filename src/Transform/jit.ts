@@ -24,6 +24,7 @@ import type { Storage } from "../Tensor/Storage.ts"
 import * as Tensor from "../Tensor/Tensor.ts"
 import * as Tree from "../Tensor/Tree.ts"
 import { throwing, type TransformError } from "./attempt.ts"
+import { donations, type Replaced, replacedState } from "./donation.ts"
 import {
   type Call,
   call,
@@ -64,6 +65,8 @@ interface Entry {
   readonly executable: Executable | undefined
   /** Positions, among captures, closure state and slots, of the inputs that the Program uses. */
   readonly used: ReadonlyArray<number>
+  /** Which outputs replace which inputs. */
+  readonly replaced: ReadonlyArray<Replaced>
   /** The position of the error code among the outputs, if the function has checks. */
   readonly code: number | undefined
   /** Does the structure of the arguments stay as it was? Then only Variables are written. */
@@ -188,6 +191,9 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
       const used = program.inputs.flatMap((v, i) => needed.has(v) ? [i] : [])
       const inputs: ReadonlyArray<Var> = used.map((i) => program.inputs[i])
       const idle = program.outputs.length === 0 && !hasEffects(program)
+      const stable = c.pure !== undefined && GraphDef.sameStructure(split.split.graphdef, c.graphdef, 1)
+      // If a check may fail, the state before is needed still.
+      const replaced = stable && codePosition(c) === undefined ? replacedState(c, used) : []
       const entryOf = (executable: Executable | undefined): Entry => {
         const entry: Entry = {
           call: forget(c),
@@ -195,8 +201,9 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
           graphdef: split.split.graphdef,
           executable,
           used,
+          replaced,
           code: codePosition(c),
-          stable: c.pure !== undefined && GraphDef.sameStructure(split.split.graphdef, c.graphdef, 1),
+          stable,
           avals: split.simple ? split.arrays.map((x) => x.aval) : undefined
         }
         this.#entries.push(entry)
@@ -204,7 +211,12 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
       }
       return idle
         ? Effect.succeed(entryOf(undefined))
-        : Effect.map(backend.compile(makeProgram(inputs, program.equations, program.outputs)), entryOf)
+        : Effect.map(
+          backend.compile(makeProgram(inputs, program.equations, program.outputs), {
+            aliases: replaced.map((r) => r.alias)
+          }),
+          entryOf
+        )
     })
   }
 
@@ -213,7 +225,9 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
    * are kept.
    */
   #compileAgain({ executable: known, ...entry }: Entry, backend: Backend["Service"]) {
-    const compiled = known === undefined ? Effect.succeed(known) : backend.compile(known.program)
+    const compiled = known === undefined
+      ? Effect.succeed(known)
+      : backend.compile(known.program, { aliases: entry.replaced.map((r) => r.alias) })
     return Effect.map(compiled, (executable): Entry => {
       const moved = { ...entry, backend, executable }
       const same = this.#entries.filter((e) => e.call === moved.call)
@@ -232,13 +246,16 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
     flat: Split,
     again: () => Effect.Effect<A, E | TransformError, Backend>
   ): Effect.Effect<A, E | TransformError, Backend> {
-    const { executable } = entry
+    const { backend, executable } = entry
     if (executable === undefined) return Effect.sync(() => finish(entry, flat, []) as A)
-    return Effect.suspend(() => {
+    const step = Effect.suspend(() => {
+      const running = backend.running?.()
+      if (running !== undefined) return Effect.flatMap(running, again)
       const inputs = gather(entry, flat)
       const pending = inputs.filter((x) => x.source._tag !== "Concrete" && x.source._tag !== "Literal")
       if (pending.length > 0) return Effect.flatMap(compute(...pending), again)
-      const run = executable.run(inputs.map(storageOf))
+      const donated = executable.aliases === undefined ? undefined : donations(entry.replaced, flat, inputs.length)
+      const run = executable.run(inputs.map(storageOf), donated)
       return entry.code === undefined
         ? Effect.map(run, (storages) => finish(entry, flat, storages) as A)
         : Effect.flatMap(
@@ -247,6 +264,8 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
             Effect.flatMap(failure<E>(entry, storages), () => Effect.sync(() => finish(entry, flat, storages) as A))
         )
     })
+    // State that was overwritten must be written back.
+    return executable.aliases === undefined ? step : Effect.uninterruptible(step)
   }
 }
 
@@ -348,11 +367,19 @@ const finish = (entry: Entry, flat: Split, storages: ReadonlyArray<Storage>): un
   const outputs = storages.map((storage, i) => Tensor.concrete(c.discharged.program.outputs[i].aval, storage))
   const replaced: Array<Storage> = []
   const write = (cell: Cell, value: unknown): void => {
-    if (cell.shared === false) {
-      for (const x of Tree.leaves(cell.raw)) if (x.source._tag === "Concrete") replaced.push(x.source.storage)
-    }
+    const own = cell.shared === false
+    const now = Tree.leaves(value)
+    let inPlace = false
+    Tree.leaves(cell.raw).forEach((x, i) => {
+      if (x.source._tag !== "Concrete") return
+      const { storage } = x.source
+      const next = now[i]?.source
+      if (next?._tag === "Concrete" && next.storage === storage) inPlace = true
+      else if (own) replaced.push(storage)
+    })
     cell.raw = value
-    cell.shared = false
+    // Whoever took the arrays while they were being overwritten holds what is in the Variable now.
+    cell.shared = inPlace && !own
   }
   const result = entry.stable
     ? finishStable(entry, flat, outputs, write)

@@ -29,6 +29,9 @@ const infix: Readonly<Record<string, string>> = {
   xor: "^"
 }
 
+const operandsOf = (e: Expression): ReadonlyArray<Expression> =>
+  e._tag === "Apply" ? e.args : "x" in e ? [e.x] : e._tag === "LoadAt" ? [e.index] : []
+
 class Printer {
   readonly #reductions = new Map<object, string>()
 
@@ -40,7 +43,14 @@ class Printer {
     return name
   }
 
+  /** Expressions that are used more than once, by their names in the current kernel. */
+  readonly #shared = new Map<Expression, string>()
+
   expression(e: Expression): string {
+    return this.#shared.get(e) ?? this.#whole(e)
+  }
+
+  #whole(e: Expression): string {
     switch (e._tag) {
       case "Load":
         return `${e.buffer.name}[${affine(e.at)}]`
@@ -67,14 +77,41 @@ class Printer {
     }
   }
 
+  /** Lines that name what is used more than once below these expressions, and was not named before. */
+  #names(values: ReadonlyArray<Expression>): ReadonlyArray<string> {
+    const uses = new Map<Expression, number>()
+    const order: Array<Expression> = []
+    const visit = (e: Expression): void => {
+      const count = uses.get(e) ?? 0
+      uses.set(e, count + 1)
+      if (count > 0) return
+      operandsOf(e).forEach(visit)
+      order.push(e)
+    }
+    values.forEach(visit)
+    return order.flatMap((e) => {
+      if ((uses.get(e) ?? 0) < 2 || operandsOf(e).length === 0 || this.#shared.has(e)) return []
+      const text = this.#whole(e)
+      const name = `t${this.#shared.size}`
+      this.#shared.set(e, name)
+      return [`${name} = ${text}`]
+    })
+  }
+
   #stores(stores: ReadonlyArray<Store>): ReadonlyArray<string> {
-    return stores.map((s) => `${s.buffer.name}:${s.buffer.dtype}[${affine(s.at)}] = ${this.expression(s.value)}`)
+    return [
+      ...this.#names(stores.map((s) => s.value)),
+      ...stores.map((s) => `${s.buffer.name}:${s.buffer.dtype}[${affine(s.at)}] = ${this.expression(s.value)}`)
+    ]
   }
 
   #stage(stage: Stage): ReadonlyArray<string> {
     switch (stage._tag) {
       case "Reduce":
-        return [`${this.#reduction(stage)} = ${stage.combine} ${this.expression(stage.value)}`]
+        return [
+          ...this.#names([stage.value]),
+          `${this.#reduction(stage)} = ${stage.combine} ${this.expression(stage.value)}`
+        ]
       case "Map":
         return this.#stores(stage.stores)
       case "Close":

@@ -2,7 +2,7 @@
 // kernels and the runtime are tested without fusion and without a plan worth the name.
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { type Alias, Backend } from "../../../src/Backend/Backend.ts"
+import { Backend } from "../../../src/Backend/Backend.ts"
 import { type Place, type Plan, slots } from "../../../src/Backend/Wasm/emission.ts"
 import type { Buffer, Compiled, Kernel, Operand, Step } from "../../../src/Backend/Wasm/ir.ts"
 import { emitIrregular } from "../../../src/Backend/Wasm/irregular/index.ts"
@@ -95,7 +95,7 @@ const loops = (steps: ReadonlyArray<Step>): ReadonlyArray<Extract<Step, { readon
   })
 
 /** Every buffer a place of its own. */
-export const plan = (compiled: Compiled, _: ReadonlyArray<Alias> = []): Plan => {
+export const plan = (compiled: Compiled): Plan => {
   const places = new Map<Buffer, Place>()
   const homes = new Map<Buffer, Place>()
   let slotCount: number = slots.first

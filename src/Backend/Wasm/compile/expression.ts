@@ -109,6 +109,9 @@ const product = (dtype: DType): Expression => {
   return wide === dtype ? own : { _tag: "Convert", x: own, dtype }
 }
 
+/** A value that is computed at more places for one element of the result is better computed before. */
+const placesPerValue = 3
+
 /** Makes the expressions of one kernel. */
 export class Expressions {
   readonly #extents: Shape
@@ -138,8 +141,14 @@ export class Expressions {
     const key = keyOf(place)
     const known = this.#known.get(x)?.get(key)
     if (known !== undefined) return known
-    const made = this.#value(x, access, place, key)
     const all = this.#known.get(x) ?? new Map<string, Expression>()
+    if (
+      all.size >= placesPerValue && x.node !== undefined && costOf(x.node) > 0 && this.#resolve(x)._tag === "Inline"
+    ) {
+      this.opaque ??= x
+      throw new Opaque()
+    }
+    const made = this.#value(x, access, place, key)
     all.set(key, made)
     this.#known.set(x, all)
     return made

@@ -3,8 +3,9 @@
  * outside read, every reduction, and every value that is read in several places and costs more to compute twice than to
  * load.
  */
+import { volume } from "./access.ts"
 import { isCheap } from "./cluster.ts"
-import { isInlinable, isPick, isReduction, isView } from "./expression.ts"
+import { costOf, isInlinable, isPick, isReduction, isView } from "./expression.ts"
 import { captured, type Literal, type Node, type Operand, type Region, type Value } from "./region.ts"
 
 /** Whoever reads a value in the end: a root that is computed from it, a node that is no expression, or the outside. */
@@ -67,6 +68,32 @@ export const demands = (node: Node): ReadonlyArray<Value> => {
   }
 }
 
+/** Expressions grow no deeper: the compiler walks them recursively, and V8 compiles huge functions slowly. */
+const deepest = 128
+
+/** What costs more is computed before it is repeated along an axis. */
+const repeatedBelow = 4
+
+/** Roots that follow from what is above a value: depth, and repetition by a broadcast. */
+const addByWeight = (region: Region, roots: Set<Value>, isFixed: (value: Value) => boolean): void => {
+  const weights = new Map<Value, { readonly cost: number; readonly depth: number }>()
+  const nothing = { cost: 0, depth: 0 }
+  for (const node of region.nodes) {
+    if (!isInlinable(node)) continue
+    const inputs = node.inputs.flatMap((x) => x._tag === "Value" && !isFixed(x) ? [weights.get(x) ?? nothing] : [])
+    const [x] = node.inputs
+    const isRepeated = node.equation.primitive === "broadcast_in_dim" && x._tag === "Value" && !isFixed(x) &&
+      volume(node.outputs[0].aval.shape) > volume(x.aval.shape) && inputs[0].cost > repeatedBelow
+    if (isRepeated) roots.add(x)
+    const cost = isRepeated ? 0 : costOf(node) + inputs.reduce((sum, w) => sum + w.cost, 0)
+    const depth = isRepeated ? 1 : 1 + inputs.reduce((most, w) => Math.max(most, w.depth), 0)
+    for (const value of node.outputs) {
+      if (depth > deepest) roots.add(value)
+      weights.set(value, roots.has(value) ? nothing : { cost: Math.min(cost, 1000), depth })
+    }
+  }
+}
+
 /** Finds the roots. `forced` are values that turned out to be ones. */
 export const findRoots = (region: Region, owned: ReadonlySet<Value>, forced: ReadonlySet<Value>): Roots => {
   const roots = new Set<Value>(forced)
@@ -92,6 +119,7 @@ export const findRoots = (region: Region, owned: ReadonlySet<Value>, forced: Rea
   for (const node of region.nodes) for (const value of demands(node)) demand(value, node)
   const isFixed = (value: Value) =>
     roots.has(value) || !owned.has(value) || value.node === undefined || !isInlinable(value.node)
+  addByWeight(region, roots, isFixed)
   for (const node of region.nodes.toReversed()) {
     const own: ReadonlyArray<Value> = node.outputs
     const by = own.flatMap((value): ReadonlyArray<Reader> => {

@@ -24,8 +24,7 @@ export class Lowering {
   readonly #isFresh = new Set<Value>()
   readonly #loads = new Map<Buffer, Map<string, Value>>()
   readonly #blocks = new Map<Value, Array<readonly [args: ReadonlyArray<Value>, block: Block]>>()
-  /** What reductions gave, once they are done. */
-  readonly reduced = new Map<Reduction, Value>()
+  readonly #reduced: ReadonlyMap<Reduction, Value>
 
   constructor(options: {
     readonly emission: Emission
@@ -33,6 +32,8 @@ export class Lowering {
     readonly addresses: Addresses
     readonly stored: ReadonlySet<Buffer>
     readonly rowLevel: number
+    /** What stands for the results of reductions. */
+    readonly reduced: ReadonlyMap<Reduction, Value>
     readonly product?: { readonly buffer: Buffer; readonly at: Affine }
   }) {
     this.#emission = options.emission
@@ -40,6 +41,7 @@ export class Lowering {
     this.#addresses = options.addresses
     this.#stored = options.stored
     this.#rowLevel = options.rowLevel
+    this.#reduced = options.reduced
     this.#product = options.product
   }
 
@@ -84,8 +86,8 @@ export class Lowering {
       case "Bitcast":
         return bitcast(this.value(e.x), e.x.dtype, e.dtype)
       case "Reduced": {
-        const value = this.reduced.get(e.reduction)
-        if (value === undefined) throw new Error("a reduction is used before its stage")
+        const value = this.#reduced.get(e.reduction)
+        if (value === undefined) throw new Error("a reduction is used that is no stage of the loop")
         return value
       }
     }

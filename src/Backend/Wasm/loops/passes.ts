@@ -4,11 +4,11 @@
  * and the later ones read it there.
  */
 import type { Buffer, Expression, Loop, Reduction, Stage, Store } from "../ir.ts"
-import { type Address, encode } from "./memory.ts"
-import type { Addresses } from "./memory.ts"
-import type { Lowering } from "./lower.ts"
-import { visit } from "./space.ts"
 import type { Value } from "../math/value.ts"
+import type { Writer } from "../math/writer.ts"
+import type { Lowering } from "./lower.ts"
+import { type Address, type Addresses, encode, store } from "./memory.ts"
+import { visit } from "./space.ts"
 
 /** A store that is ready to be written. */
 export interface ReadyStore {
@@ -70,6 +70,44 @@ export const readyStores = (
 /** What a store needs in locals. */
 export const rootsOf = (stores: ReadonlyArray<ReadyStore>): ReadonlyArray<Value> =>
   stores.flatMap(({ address, value }) => [value, address.base])
+
+/** A pass as Values. */
+export interface Lowered {
+  readonly pass: Pass
+  readonly reduced: ReadonlyArray<readonly [Reduction, Value]>
+  readonly stores: ReadonlyArray<ReadyStore>
+  readonly roots: ReadonlyArray<Value>
+}
+
+/** Makes the Values of a pass. */
+export const lowerPass = (pass: Pass, lowering: Lowering, addresses: Addresses): Lowered => {
+  lowering.nextStage()
+  const reduced = pass.reductions.map((reduction) => [reduction, lowering.value(reduction.value)] as const)
+  const stores = readyStores(pass.stores, lowering, addresses)
+  return { pass, reduced, stores, roots: [...reduced.map(([, value]) => value), ...rootsOf(stores)] }
+}
+
+/**
+ * How many vectors are computed side by side in the loop at a level: more of those that are quick, but no more than there
+ * are.
+ */
+export const copiesOf = (passes: ReadonlyArray<Lowered>, level: number, size: number): number => {
+  const cost = Math.max(...passes.map(({ pass, roots }) => pass.isClose ? 0 : costOf(roots, level)))
+  const hasReductions = passes.some(({ reduced }) => reduced.length > 0)
+  const wanted = cost <= 6 ? hasReductions ? 8 : 4 : cost <= 40 ? 4 : cost <= 600 ? 2 : 1
+  let copies = 1
+  while (2 * copies <= wanted && 8 * copies <= size) copies *= 2
+  return copies
+}
+
+/** Writes stores of Values that are in locals. */
+export const writeStores = (writer: Writer, stores: ReadonlyArray<ReadyStore>, copies: number): void => {
+  for (const { address, store: { buffer }, value } of stores) {
+    for (let copy = 0; copy < (address.step === 0 ? 1 : copies); copy++) {
+      store(writer, address, buffer.dtype, value, copy)
+    }
+  }
+}
 
 /** About how many cycles a vector of these Values takes, of what changes at a level or deeper; none is counted twice. */
 export const costOf = (roots: ReadonlyArray<Value>, level: number): number => {

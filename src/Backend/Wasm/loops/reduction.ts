@@ -9,8 +9,8 @@ import type { DType } from "../../../Tensor/DType.ts"
 import * as DTypes from "../../../Tensor/DType.ts"
 import type { Code, Local, Plain } from "../assembler/index.ts"
 import { type Combine, laneOf, type Reduction } from "../ir.ts"
-import { constant, narrow } from "../math/dtype.ts"
-import { held, type Value } from "../math/value.ts"
+import { constant } from "../math/dtype.ts"
+import type { Value } from "../math/value.ts"
 import type { Writer } from "../math/writer.ts"
 
 /** The instruction that combines two vectors. */
@@ -24,7 +24,13 @@ const instruction = (combine: Combine, dtype: DType): Plain => {
     case "max":
       return lane === "f32" ? "f32x4.pmax" : lane === "i32" ? "i32x4.max_s" : lane === "u32" ? "i32x4.max_u" : "v128.or"
     case "min":
-      return lane === "f32" ? "f32x4.pmin" : lane === "i32" ? "i32x4.min_s" : lane === "u32" ? "i32x4.min_u" : "v128.and"
+      return lane === "f32"
+        ? "f32x4.pmin"
+        : lane === "i32"
+        ? "i32x4.min_s"
+        : lane === "u32"
+        ? "i32x4.min_u"
+        : "v128.and"
     case "and":
       return "v128.and"
     case "or":
@@ -137,8 +143,8 @@ export class Accumulator {
     this.#reset(this.#vectors, this.#identity)
   }
 
-  /** The result: of a row in all lanes, or of every lane. */
-  end(level: number): Value {
+  /** The results: one of a row, in all lanes; or those of the lanes, a local for each copy. */
+  end(): ReadonlyArray<Local> {
     const code = this.#code
     this.flush()
     const results = this.#totals.length > 0 ? this.#totals : this.#vectors
@@ -149,11 +155,10 @@ export class Accumulator {
       if (this.#nans.length > 0) this.#across(this.#nans[0], "v128.or")
     }
     const count = this.#isColumns ? results.length : 1
-    const { dtype } = this.reduction
-    for (let k = 0; k < count; k++) {
-      if (this.#nans.length > 0) code.get(results[k]).get(this.#nans[k]).op("v128.or").set(results[k])
+    for (let k = 0; k < Math.min(count, this.#nans.length); k++) {
+      code.get(results[k]).get(this.#nans[k]).op("v128.or").set(results[k])
     }
-    return narrow(held(results.slice(0, count), level), dtype)
+    return results.slice(0, count)
   }
 
   /** Combines the four lanes, leaving the result in each. */
@@ -164,4 +169,3 @@ export class Accumulator {
     }
   }
 }
-

@@ -68,7 +68,19 @@ export const visit = (
   }
 }
 
-const light: ReadonlySet<string> = new Set(["add", "sub", "mul", "max", "min", "neg", "select", "and", "or", "eq", "lt"])
+const light: ReadonlySet<string> = new Set([
+  "add",
+  "sub",
+  "mul",
+  "max",
+  "min",
+  "neg",
+  "select",
+  "and",
+  "or",
+  "eq",
+  "lt"
+])
 
 const traffic = (loop: Loop): Traffic => {
   const found: Traffic = { accesses: [], loads: [], stores: [], operations: 0, reductions: 0 }
@@ -139,7 +151,11 @@ export const spaceOf = (loop: Loop): Space => {
   const innerSize = sizeOf(inner)
   const candidates = [
     ...outer.map((lanes) => ({ lanes, isColumns: true, price: price(lanes, true, innerSize, found) })),
-    ...inner.map((lanes) => ({ lanes, isColumns: false, price: price(lanes, false, innerSize, found) }))
+    ...(innerSize === 0 ? [] : inner).map((lanes) => ({
+      lanes,
+      isColumns: false,
+      price: price(lanes, false, innerSize, found)
+    }))
   ]
   const best = candidates.reduce<typeof candidates[number] | undefined>(
     (a, c) => a === undefined || c.price <= a.price ? c : a,

@@ -22,7 +22,7 @@ const callable = (emission: Emission, helper: Helper): Callable =>
     const code = new Code([["constants", "i32"], ...vectors], ["v128"])
     const [constants, ...params] = code.params
     if (helper.formula !== undefined) {
-      const result = helper.formula(...params.map((p) => held([p])))
+      const result = helper.formula(...params.map((p) => held(p)))
       new Writer(code, emission, constants).evaluate([result]).get(result)
     }
     helper.code?.(code, params, constants, emission)

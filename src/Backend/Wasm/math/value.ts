@@ -302,11 +302,9 @@ export const signOf = (x: Value): Value => b.and(x, -0x80000000)
 /** x, which is not negative, with the sign of y. */
 export const withSign = (x: Value, y: Value): Value => b.or(x, signOf(y))
 
-/** What a local variable holds: one for every copy, or one for all. */
-export const held = (locals: ReadonlyArray<Local>, level = 0): Value =>
-  node([], ({ code, copy }) => {
-    code.get(locals[locals.length === 1 ? 0 : copy])
-  }, { type: locals[0].type === "i32" ? "i32" : "v128", again: true, cost: 0, level, varying: locals.length > 1 })
+/** What a local variable holds. */
+export const held = (local: Local, level = 0): Value =>
+  node([], ({ code }) => code.get(local), { type: local.type === "i32" ? "i32" : "v128", again: true, cost: 0, level })
 
 /** The same float in every lane. */
 export const f32 = (x: number): Value => word(floatBits(x))

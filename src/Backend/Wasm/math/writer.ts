@@ -92,7 +92,7 @@ export class Writer {
    */
   evaluate(
     roots: ReadonlyArray<Value>,
-    options: { readonly level?: number; readonly copies?: number; readonly partial?: Partial } = {}
+    options: { readonly level?: number; readonly copies?: number; readonly partial?: Partial | undefined } = {}
   ): this {
     const { copies = 1, level = Infinity, partial } = options
     this.#partial = partial

@@ -41,7 +41,8 @@ export interface Geometry {
   readonly axes: ReadonlyArray<Axis>
 }
 
-const strides = (shape: Shape): ReadonlyArray<number> => shape.map((_, i) => shape.slice(i + 1).reduce((a, b) => a * b, 1))
+const strides = (shape: Shape): ReadonlyArray<number> =>
+  shape.map((_, i) => shape.slice(i + 1).reduce((a, b) => a * b, 1))
 
 const none: Axis = {
   input: 1,

@@ -69,6 +69,9 @@ const copyKernel = (module: Module, elements: Elements, dense: boolean): Callabl
     return c
   })
 
+/** `(source, sourceStep, target, targetStep, count)`: copies elements one by one; steps in bytes. */
+export const copyLine = (module: Module, elements: Elements): Callable => copyKernel(module, elements, false)
+
 /** A loop of the copy: how often, and steps in elements. */
 interface Loop {
   readonly count: number | Local

@@ -53,12 +53,15 @@ export interface Plan {
 
 const product = (numbers: ReadonlyArray<number>): number => numbers.reduce((a, b) => a * b, 1)
 
-const sizeOf = ({ axes, batch }: Geometry, axis: PositionAxis): number => axis === "batch" ? batch.size : axes[axis].output
+const sizeOf = ({ axes, batch }: Geometry, axis: PositionAxis): number =>
+  axis === "batch" ? batch.size : axes[axis].output
 const strideOf = ({ axes, batch }: Geometry, axis: PositionAxis): number =>
   axis === "batch" ? batch.output : axes[axis].outputStride
 
 /** The positions in the order of memory, if the result's rows are evenly apart and parts of them are whole stretches. */
-const evenRows = (g: Geometry): { readonly order: ReadonlyArray<PositionAxis>; readonly stride: number } | undefined => {
+const evenRows = (
+  g: Geometry
+): { readonly order: ReadonlyArray<PositionAxis>; readonly stride: number } | undefined => {
   if (g.columns.output !== 1 && g.columns.size > 1) return undefined
   const all: ReadonlyArray<PositionAxis> = ["batch", ...g.axes.keys()]
   const order = all.filter((axis) => sizeOf(g, axis) > 1).sort((a, b) => strideOf(g, b) - strideOf(g, a))
@@ -103,7 +106,9 @@ const blocksOfK = ({ axes, features }: Geometry, innermost: Innermost): readonly
   const least = Math.min(features.size, innermost === "features" ? 16 : 1)
   if (window * inner * least <= longestK) {
     const most = Math.floor(longestK / (window * inner))
-    const even = least === 1 ? Math.ceil(features.size / Math.ceil(features.size / most)) : evenBlock(features.size, most)
+    const even = least === 1
+      ? Math.ceil(features.size / Math.ceil(features.size / most))
+      : evenBlock(features.size, most)
     return [Math.min(features.size, even), window]
   }
   return [least, Math.max(1, Math.min(window, Math.floor(longestK / Math.max(1, inner * least))))]
@@ -118,7 +123,8 @@ export const planOf = (convolution: Convolution, features: Features): Plan => {
   const rows = evenRows(g)
   const innermost = innermostOf(g, rows?.order)
   const numbers = [...g.axes.keys()]
-  const order: ReadonlyArray<PositionAxis> = rows?.order ?? (innermost === "batch" ? [...numbers, "batch"] : ["batch", ...numbers])
+  const order: ReadonlyArray<PositionAxis> = rows?.order ??
+    (innermost === "batch" ? [...numbers, "batch"] : ["batch", ...numbers])
   const [blockFeatures, blockWindow] = blocksOfK(g, innermost)
 
   const last = g.axes[g.axes.length - 1]
@@ -148,17 +154,26 @@ export const planOf = (convolution: Convolution, features: Features): Plan => {
   const image = line * g.axes[0].output
   const first = order.find((axis) => sizeOf(g, axis) > 1)
   const byImage = first === "batch" && innermost !== "batch"
-  const partBatch = !byImage ? g.batch.size : image >= fewPositions ? 1 : even(g.batch.size, Math.ceil(fewPositions / Math.max(1, image)))
+  const partBatch = !byImage
+    ? g.batch.size
+    : image >= fewPositions
+    ? 1
+    : even(g.batch.size, Math.ceil(fewPositions / Math.max(1, image)))
   const most = Math.max(1, Math.floor(mostPositions / Math.max(1, line * partBatch)))
   const bands = byImage ? (partBatch > 1 ? g.axes[0].output : even(g.axes[0].output, most)) : 1
   const band = Math.max(1, bands)
   const mostBands = byImage ? 1 : most
   const outputs = Math.min(g.axes[0].output, band * mostBands)
-  const extents = g.axes.map((axis, d) => d === 0 ? extent(axis, outputs, blockWindow) : extent(axis, axis.output, axis.window))
+  const extents = g.axes.map((axis, d) =>
+    d === 0 ? extent(axis, outputs, blockWindow) : extent(axis, axis.output, axis.window)
+  )
 
   const tile = tileColumns(features)
   const rowUnits = g.groups.size * Math.ceil(g.batch.size / Math.max(1, partBatch)) * Math.ceil(g.axes[0].output / band)
-  const columnUnits = Math.max(1, Math.min(Math.ceil(pieces / Math.max(1, rowUnits)), Math.floor(g.columns.size / tile / 2)))
+  const columnUnits = Math.max(
+    1,
+    Math.min(Math.ceil(pieces / Math.max(1, rowUnits)), Math.floor(g.columns.size / tile / 2))
+  )
   const steps = g.features.size * product(g.axes.map((axis) => axis.window))
   return {
     kind: convolution.out.dtype === "float32" ? "f32" : "i32",

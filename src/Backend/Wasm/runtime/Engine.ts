@@ -22,12 +22,11 @@ import type { Assembled } from "./assemble.ts"
 import { type Crew, noCrew } from "./crew.ts"
 import { AllocationFailed, type Heap } from "./Heap.ts"
 import type { Resident, Residents } from "./Residents.ts"
+import { placeOf } from "./sizes.ts"
 
 const outputFrom = (output: Compiled["outputs"][number], plan: Plan): Output["from"] => {
   if (output._tag !== "Buffer") return output
-  const place = plan.places.get(output.buffer)
-  if (place === undefined) throw new Error(`the plan has no place for ${output.buffer.name}`)
-  return { _tag: "Place", place }
+  return { _tag: "Place", place: placeOf(plan, output.buffer) }
 }
 
 /** A storage of another backend was given. */
@@ -166,7 +165,9 @@ export class Engine {
   run(program: Loaded, inputs: ReadonlyArray<Storage>, donated: ReadonlyArray<boolean>): ReadonlyArray<Storage> {
     const prepared = this.#prepare(program, inputs, donated)
     this.#thrown = undefined
+    const started = performance.now()
     this.#crew.run(program, this.#frames)
+    program.milliseconds = performance.now() - started
     return this.#conclude(prepared)
   }
 
@@ -179,7 +180,11 @@ export class Engine {
   ): void {
     const prepared = this.#prepare(program, inputs, donated)
     this.#thrown = undefined
-    this.#crew.start(program, this.#frames, () => done(() => this.#conclude(prepared)))
+    const started = performance.now()
+    this.#crew.start(program, this.#frames, () => {
+      program.milliseconds = performance.now() - started
+      done(() => this.#conclude(prepared))
+    })
   }
 
   /** Can it run something while the calling thread does other things? */
@@ -352,8 +357,7 @@ export class Engine {
 
   #operand(operand: Operand, plan: Plan, frame: number): TypedArray {
     if ("value" in operand) return DTypes.allocate(operand.dtype, 1).fill(float16.encode(operand.value, operand.dtype))
-    const place = plan.places.get(operand)
-    if (place === undefined) throw new Error(`the plan has no place for ${operand.name}`)
+    const place = placeOf(plan, operand)
     const address = (this.heap.views.i32[(frame >>> 2) + place.slot] + place.offset) >>> 0
     return this.heap.read(operand.size === 0 ? 0 : address, operand.dtype, operand.size)
   }

@@ -4,6 +4,7 @@ import { Constants, type Emission, type Emitted, type Features, type Plan } from
 import type { Compiled, Kernel, Step } from "../ir.ts"
 import { barrier } from "./control.ts"
 import { mainFunction } from "./main.ts"
+import { placeOf } from "./sizes.ts"
 
 /** Writes the function of one kernel. */
 export type EmitKernel = (e: Emission, kernel: Kernel) => Emitted
@@ -30,6 +31,8 @@ export interface Assembled {
   readonly kernels: number
   /** An estimate of the time of one run on one thread. */
   readonly nanoseconds: number
+  /** Is any kernel worth sharing? */
+  readonly heavy: boolean
 }
 
 /** What steps hold, at any depth, in order. */
@@ -67,11 +70,7 @@ export const assemble = (compiled: Compiled, plan: Plan, emitKernel: EmitKernel,
     module,
     features,
     constants,
-    place: (buffer) => {
-      const place = plan.places.get(buffer)
-      if (place === undefined) throw new Error(`the plan has no place for ${buffer.name}`)
-      return place
-    },
+    place: (buffer) => placeOf(plan, buffer),
     scratch: (bytes) => {
       scratchBytes = Math.max(scratchBytes, bytes)
     }
@@ -82,7 +81,7 @@ export const assemble = (compiled: Compiled, plan: Plan, emitKernel: EmitKernel,
     if (step._tag === "Run" && !kernels.has(step.kernel)) kernels.set(step.kernel, emitKernel(emission, step.kernel))
   }
   const callbacks = all.filter((s) => s._tag === "Callback")
-  const main = mainFunction(compiled.steps, {
+  const { code: main, heavy } = mainFunction(compiled.steps, {
     plan,
     kernels,
     barrier: shared ? barrier(module) : undefined,
@@ -95,6 +94,7 @@ export const assemble = (compiled: Compiled, plan: Plan, emitKernel: EmitKernel,
     constants: constants.data(),
     scratchBytes,
     callbacks,
+    heavy,
     kernels: total(compiled.steps, () => 1),
     nanoseconds: total(compiled.steps, (kernel) => kernels.get(kernel)?.nanoseconds ?? 0)
   }

@@ -7,24 +7,26 @@ import { type Callable, Code, type Module } from "../assembler/index.ts"
 
 /** Addresses of words. Those that different threads write often are on cache lines of their own. */
 export const words = {
-  /** Counts commands to the workers: they sleep on it. */
+  /** Counts commands to the workers, twice each: it is odd while one is being written. They sleep on it. */
   command: 0,
-  /** The executable that is to be run, -1: look at your mail, -2: end. */
-  executable: 4,
+  /** The number of the module that is to be run; 0: none. */
+  module: 4,
   /** The frame of thread 0; the next thread's is `stride` bytes further. */
   frame: 8,
   stride: 12,
   /** How many threads take part in a run. */
   threads: 16,
-  /** The number of the worker that is thread 0, if the main thread does not take part: 0, otherwise 1. */
+  /** The first worker that takes part: 1 if the calling thread is thread 0, 0 if workers do all. */
   first: 20,
+  /** How many messages were sent to every worker. */
+  sent: 24,
   /** How many threads have arrived at the barrier. */
   arrived: 64,
   /** Counts rounds of the barrier: threads sleep on it. */
   round: 128,
   /** How many threads sleep at the barrier. */
   sleepers: 192,
-  /** One word for every worker: the last mail that it has read. */
+  /** One word for every worker: how many messages it has read. */
   read: 256
 } as const
 

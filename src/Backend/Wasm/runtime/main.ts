@@ -10,7 +10,7 @@
 import { type Callable, Code, type Local } from "../assembler/index.ts"
 import type { Emitted, Plan } from "../emission.ts"
 import type { Buffer, Kernel, Step } from "../ir.ts"
-import { bytesOf } from "./sizes.ts"
+import { bytesOf, placeOf } from "./sizes.ts"
 
 /** What the main function is made of. */
 export interface Parts {
@@ -38,12 +38,15 @@ type Mode = "one" | "all"
 /** What was done since the threads met last: nothing, something by thread 0, or something by all. */
 type Since = "nothing" | "one" | "all"
 
-/** Writes the main function. */
-export const mainFunction = (steps: ReadonlyArray<Step>, parts: Parts): Code => {
+/** Writes the main function; `heavy`: is there anything to share? */
+export const mainFunction = (
+  steps: ReadonlyArray<Step>,
+  parts: Parts
+): { readonly code: Code; readonly heavy: boolean } => {
   const writer = new Writer(parts)
   writer.steps(steps, parts.barrier === undefined ? "one" : "all")
   writer.meet()
-  return writer.code
+  return { code: writer.code, heavy: steps.some((step) => writer.isHeavy(step)) }
 }
 
 class Writer {
@@ -64,7 +67,7 @@ class Writer {
     let at = 0
     while (at < steps.length) {
       let end = at
-      while (end < steps.length && !this.#isHeavy(steps[end])) end++
+      while (end < steps.length && !this.isHeavy(steps[end])) end++
       if (end > at) this.#alone(() => this.steps(steps.slice(at, end), "one"))
       if (end < steps.length) this.#step(steps[end], "all")
       at = end + 1
@@ -97,10 +100,11 @@ class Writer {
     else this.#alone(body)
   }
 
-  #isHeavy(step: Step): boolean {
+  /** Is it, or does it hold, a kernel that is worth sharing? */
+  isHeavy(step: Step): boolean {
     const known = this.#heavy.get(step)
     if (known !== undefined) return known
-    const any = (steps: ReadonlyArray<Step>): boolean => steps.some((s) => this.#isHeavy(s))
+    const any = (steps: ReadonlyArray<Step>): boolean => steps.some((s) => this.isHeavy(s))
     const heavy = (): boolean => {
       switch (step._tag) {
         case "Run": {
@@ -183,9 +187,7 @@ class Writer {
 
   /** Pushes the address of a buffer. */
   #address(buffer: Buffer): void {
-    const place = this.#parts.plan.places.get(buffer)
-    if (place === undefined) throw new Error(`the plan has no place for ${buffer.name}`)
-    this.#addressOf(place)
+    this.#addressOf(placeOf(this.#parts.plan, buffer))
   }
 
   #addressOf(place: { readonly slot: number; readonly offset: number }): void {

@@ -1,0 +1,542 @@
+/**
+ * Convolutions as matrix products that are never laid out in full (`geometry.ts` has the formula).
+ *
+ * ```text
+ * for each unit: a group, columns, and a part of the positions
+ *   for each block of k: features and a band of the window
+ *     copy what the part sees of the input, padded and dilated                   `image.ts`
+ *     tables: where each position and each k is in the copy, and k in the kernel
+ *     gather panels of the kernel (once for all parts, if it is small)           `gather.ts`
+ *     for each block of positions
+ *       gather panels of positions, then the micro-kernels of `tile.ts`
+ *   scatter the results, if the result's layout is not made of rows; the epilogue
+ * ```
+ *
+ * The gradients are convolutions too. That of the input has the result's gradient, with holes for strides, as its input.
+ * That of the kernel has a window as large as the image, sums over the batch as its features, and has the input features
+ * as its batch: the copy then keeps those innermost, and four positions are one vector.
+ */
+import { type Callable, Code, type Local } from "../assembler/index.ts"
+import { type Emission, type Emitted, loadSlot, slots } from "../emission.ts"
+import type { Convolution } from "../ir.ts"
+import { blockRows, edges, panelRows, tileColumns } from "./blocking.ts"
+import { type Elements, elementsOf } from "./elements.ts"
+import { type Dimension, gatherKernel, writeTable } from "./gather.ts"
+import { copyLine, copyPart } from "./image.ts"
+import { columnKernel } from "./tile.ts"
+import { type Plan, planOf, type PositionAxis } from "./window.ts"
+import { atMost, each, increase, sum } from "./writing.ts"
+
+const product = (numbers: ReadonlyArray<number>): number => numbers.reduce((a, b) => a * b, 1)
+
+/** Scratch memory, by what lies there: bytes from its start. */
+interface Areas {
+  readonly image: number
+  readonly rows: number
+  readonly columns: number
+  readonly imageSteps: number
+  readonly kernelSteps: number
+  readonly rowPanels: number
+  readonly columnPanels: number
+  readonly results: number
+  readonly size: number
+}
+
+const mostRows = ({ band, geometry: { axes }, mostBands, partBatch }: Plan): number =>
+  partBatch * Math.min(axes[0].output, band * mostBands) * product(axes.slice(1).map((axis) => axis.output))
+
+const mostSteps = ({ blockFeatures, blockWindow, geometry: { axes } }: Plan): number =>
+  blockFeatures * blockWindow * product(axes.slice(1).map((axis) => axis.window))
+
+const areasOf = (plan: Plan): Areas => {
+  const { axes, columns, features } = plan.geometry
+  const steps = mostSteps(plan)
+  const all = features.size * product(axes.map((axis) => axis.window))
+  const padded = Math.ceil(columns.size / 4) * 4
+  const sizes = {
+    image: plan.layout.size,
+    rows: mostRows(plan) + 4,
+    columns: columns.size + 4,
+    imageSteps: steps,
+    kernelSteps: steps,
+    rowPanels: steps * Math.min(blockRows, mostRows(plan) + 3),
+    columnPanels: padded * (plan.kept ? all : steps),
+    results: plan.rowStride === undefined ? mostRows(plan) * columns.size : 0
+  }
+  let at = 0
+  const place = (words: number): number => {
+    const here = at
+    // Reading and writing may pass the end of an area by 3 ks of 16 columns.
+    at += Math.ceil((4 * words + 256) / 64) * 64
+    return here
+  }
+  const { columnPanels, columns: columnTable, image, imageSteps, kernelSteps, results, rowPanels, rows } = sizes
+  return {
+    image: place(image),
+    rows: place(rows),
+    columns: place(columnTable),
+    imageSteps: place(imageSteps),
+    kernelSteps: place(kernelSteps),
+    rowPanels: place(rowPanels),
+    columnPanels: place(columnPanels),
+    results: place(results),
+    size: at
+  }
+}
+
+/** What the parts of the driver share. Ranges are a start and a count. */
+interface Driver {
+  readonly e: Emission
+  readonly code: Code
+  readonly plan: Plan
+  readonly areas: Areas
+  readonly scratch: Local
+  readonly elements: { readonly input: Elements; readonly kernel: Elements; readonly copied: Elements }
+  /** Addresses of this group's elements, and of the kernel's first column of this unit. */
+  readonly input: Local
+  readonly kernel: Local
+  readonly output: Local
+  readonly j: Local
+  readonly jw: Local
+  readonly batch: readonly [start: Local, count: Local]
+  readonly outputs: readonly [start: Local, count: Local]
+  readonly features: readonly [start: Local, count: Local]
+  readonly window: readonly [start: Local, count: Local]
+  /** Positions of the part, and steps of the block. */
+  readonly rows: Local
+  readonly steps: Local
+  /** Where the panels of columns of this block are. */
+  readonly panels: Local
+}
+
+const temporary = (code: Code, ...names: ReadonlyArray<string>): ReadonlyArray<Local> =>
+  names.map((name) => code.local("i32", name))
+
+/** The dimensions of k without those of a run, given the strides of features and of the spatial axes in bytes. */
+const stepDimensions = (
+  { features, plan, window }: Driver,
+  runs: boolean,
+  featureBytes: number,
+  axisBytes: ReadonlyArray<number>
+): ReadonlyArray<Dimension> => {
+  const { axes } = plan.geometry
+  const spatial = axes.map((axis, d): Dimension => ({ count: d === 0 ? window[1] : axis.window, bytes: axisBytes[d] }))
+  const feature = { count: features[1], bytes: featureBytes }
+  if (plan.innermost !== "features") return [feature, ...runs ? spatial.slice(0, -1) : spatial]
+  if (!runs) return [...spatial, feature]
+  return plan.joined ? spatial.slice(0, -1) : spatial
+}
+
+/** Pushes how many ks a run has. */
+const pushRun = ({ code, features, plan, window }: Driver): Code => {
+  const { axes } = plan.geometry
+  const last = () => axes.length === 1 ? code.get(window[1]) : code.i32(axes[axes.length - 1].window)
+  if (plan.innermost === "spatial") return last()
+  return plan.joined ? last().get(features[1]).op("i32.mul") : code.get(features[1])
+}
+
+/** Writes a table at an area; gives the number of its entries. */
+const table = (d: Driver, area: number, start: Local, dimensions: ReadonlyArray<Dimension>): Local => {
+  const { code, scratch } = d
+  const [at, count] = temporary(code, "at", "count")
+  sum(code, scratch, area).set(at)
+  writeTable(code, at, start, dimensions)
+  sum(code, at, -area).get(scratch).op("i32.sub").i32(2).op("i32.shr_u").set(count)
+  return count
+}
+
+/** Makes a table's last rows whole: three more entries that may be read. */
+const padTable = ({ code, scratch }: Driver, area: number, count: Local, address: Local): void => {
+  const [at] = temporary(code, "at")
+  sum(code, scratch, [count, 4], area).set(at)
+  for (let i = 0; i < 3; i++) code.get(at).get(address).store("i32.store", 4 * i)
+}
+
+/** Gathers the kernel's panels for this block of k to `panels`. */
+const packColumns = (d: Driver): void => {
+  const { areas, code, e, elements, features, jw, kernel, panels, plan, scratch, steps, window } = d
+  const { geometry: g } = plan
+  const { bytes } = elements.kernel
+  const along = plan.columnWay === "along"
+  const [offset, first, target, rows] = temporary(code, "offset", "first", "target", "tableRows")
+  sum(code, [features[0], g.features.kernel * bytes], [window[0], g.axes[0].kernelStride * bytes]).set(offset)
+  const axisBytes = g.axes.map((axis) => axis.kernelStride * bytes)
+  const dimensions = stepDimensions(d, along, g.features.kernel * bytes, axisBytes)
+  const entries = table(d, areas.kernelSteps, offset, dimensions)
+  const count = table(d, areas.columns, kernel, [{ count: jw, bytes: g.columns.kernel * bytes }])
+  padTable(d, areas.columns, count, kernel)
+  const tile = tileColumns(e.features)
+  const gather = (way: Plan["columnWay"], panel: number, width: number, quads: number): void => {
+    if (quads === 0) return
+    sum(code, rows, 16 * panel).i32(quads)
+    sum(code, scratch, areas.kernelSteps).get(entries)
+    if (along) pushRun(d)
+    else code.i32(1)
+    sum(code, target, 16 * panel).i32(16 * Math.ceil(width / 4)).i32(16)
+    code.call(gatherKernel(e.module, elements.kernel, way))
+  }
+  code.i32(0).set(first)
+  eachPanel(d, tile, first, (width) => {
+    sum(code, scratch, [first, 4], areas.columns).set(rows)
+    code.get(panels).get(first).get(steps).op("i32.mul").i32(2).op("i32.shl").op("i32.add").set(target)
+    // Four columns at once are read only where there are four.
+    const whole = Math.floor(width / 4)
+    if (plan.columnWay === "across") {
+      gather("across", 0, width, whole)
+      if (width % 4 > 0) gather("single", whole, width, 1)
+    } else gather(plan.columnWay, 0, width, Math.ceil(width / 4))
+  })
+}
+
+/** The panels of columns of this unit; `column` counts from 0. */
+const eachPanel = ({ code, jw, plan }: Driver, tile: number, column: Local, visit: (width: number) => void): void => {
+  const { size } = plan.geometry.columns
+  if (size >= tile) code.while(column, jw, tile, () => visit(tile))
+  const widths = edges(size, tile)
+  if (widths.length === 0) return
+  code.get(column).get(jw).op("i32.lt_s").if(() => {
+    for (const width of widths) {
+      visit(width)
+      increase(code, column, width)
+    }
+  })
+}
+
+/** Goes through the blocks of k, of which there is at least one. */
+const eachBlock = (d: Driver, body: () => void): void => {
+  const { code, features, plan, steps, window } = d
+  const { axes, features: f } = plan.geometry
+  const range = ([start, count]: readonly [Local, Local], size: number, step: number, inside: () => void): void => {
+    code.i32(0).set(start)
+    code.loop((again) => {
+      code.i32(size).get(start).op("i32.sub").set(count)
+      atMost(code, count, step)
+      inside()
+      increase(code, start, step)
+      code.get(start).i32(size).op("i32.lt_s").brIf(again)
+    })
+  }
+  range(features, f.size, plan.blockFeatures, () =>
+    range(window, axes[0].window, plan.blockWindow, () => {
+      code.get(features[1]).get(window[1]).op("i32.mul")
+      code.i32(product(axes.slice(1).map((axis) => axis.window))).op("i32.mul").set(steps)
+      body()
+    }))
+}
+
+/** Multiplies the part's positions with the block's columns. */
+const multiply = (d: Driver, imageSteps: Local, results: Local, rowBytes: number, columnBytes: number): void => {
+  const { areas, code, e, elements, features, jw, panels, plan, rows, scratch, steps, window } = d
+  const [i, ih, column, a] = temporary(code, "i", "ih", "column", "a")
+  const tile = tileColumns(e.features)
+  const line = product(plan.geometry.axes.slice(1).map((axis) => axis.output)) * plan.partBatch
+  const rest = line % 4 === 0 && plan.geometry.batch.size % plan.partBatch === 0 ? 0 : 3
+  code.i32(0).set(i)
+  sum(code, scratch, areas.rowPanels).set(a)
+  each(code, i, rows, blockRows, () => {
+    code.get(rows).get(i).op("i32.sub").set(ih)
+    atMost(code, ih, blockRows)
+    sum(code, scratch, [i, 4], areas.rows)
+    sum(code, ih, 3).i32(2).op("i32.shr_u")
+    sum(code, scratch, areas.imageSteps).get(imageSteps)
+    if (plan.rowWay === "along") pushRun(d)
+    else code.i32(1)
+    code.get(a).i32(16).get(steps).i32(4).op("i32.shl").call(gatherKernel(e.module, elements.copied, plan.rowWay))
+    code.i32(0).set(column)
+    eachPanel({ ...d, jw }, tile, column, (width) => {
+      const kernel = columnKernel(e.module, e.features, {
+        kind: plan.kind,
+        form: "panel",
+        rows: panelRows,
+        columns: width,
+        rest,
+        whole: true
+      })
+      code.get(a).i32(4 * panelRows).get(steps).i32(2 + Math.log2(panelRows)).op("i32.shl")
+      code.get(panels).get(column).get(steps).op("i32.mul").i32(2).op("i32.shl").op("i32.add")
+      code.i32(16 * Math.ceil(width / 4))
+      sum(code, results, [i, rowBytes], [column, columnBytes]).i32(rowBytes)
+      code.get(steps).get(ih).get(features[0]).get(window[0]).op("i32.or").call(kernel)
+    })
+  })
+}
+
+/** Copies and multiplies one part: a range of the batch and of the first output axis. */
+const writePart = (d: Driver, copy: Callable | undefined): void => {
+  const { areas, batch, code, elements, input, j, output, outputs, panels, plan, rows, scratch } = d
+  const { geometry: g, layout } = plan
+  const [image, source, start, size, results, zero] = temporary(
+    code,
+    "image",
+    "source",
+    "start",
+    "size",
+    "results",
+    "zero"
+  )
+  sum(code, scratch, areas.image).set(image)
+  const positions = (strides: { readonly batch: number; readonly axes: ReadonlyArray<number> }) =>
+    plan.order.map((axis): Dimension =>
+      axis === "batch"
+        ? { count: batch[1], bytes: 4 * strides.batch }
+        : { count: axis === 0 ? outputs[1] : g.axes[axis].output, bytes: 4 * strides.axes[axis] * g.axes[axis].stride }
+    )
+  const count = table(d, areas.rows, image, positions(layout))
+  padTable(d, areas.rows, count, image)
+  code.get(count).set(rows)
+  if (plan.rowStride === undefined) sum(code, scratch, areas.results).set(results)
+  else {
+    const bands = [outputs[0], 4 * g.axes[0].outputStride] as const
+    sum(code, output, [batch[0], 4 * g.batch.output], bands, [j, 4 * g.columns.output]).set(results)
+  }
+  eachBlock(d, () => {
+    const { features, window } = d
+    if (copy !== undefined) {
+      const { bytes } = elements.input
+      sum(code, input, [batch[0], g.batch.input * bytes], [features[0], g.features.input * bytes]).set(source)
+      const { kernelDilation, stride } = g.axes[0]
+      sum(code, [outputs[0], stride], [window[0], kernelDilation]).set(start)
+      sum(code, [outputs[1], stride], [window[1], kernelDilation], 1 - stride - kernelDilation).set(size)
+      code.get(source).get(image).get(batch[1]).get(features[1]).get(start).get(size).call(copy)
+    }
+    code.i32(0).set(zero)
+    const axisBytes = g.axes.map((axis, i) => 4 * layout.axes[i] * axis.kernelDilation)
+    const dimensions = stepDimensions(d, plan.rowWay === "along", 4 * layout.feature, axisBytes)
+    const imageSteps = table(d, areas.imageSteps, zero, dimensions)
+    if (!plan.kept) packColumns(d)
+    if (plan.rowStride === undefined) multiply(d, imageSteps, results, 4 * g.columns.size, 4)
+    else multiply(d, imageSteps, results, 4 * plan.rowStride, 4)
+    if (plan.kept) {
+      code.get(d.jw).i32(3).op("i32.add").i32(-4).op("i32.and").get(d.steps).op("i32.mul").i32(2).op("i32.shl")
+      code.get(panels).op("i32.add").set(panels)
+    }
+  })
+  if (plan.rowStride === undefined) scatter(d, results)
+}
+
+/** Writes the part's results, which stand in scratch memory row by row, to where they belong. */
+const scatter = (d: Driver, results: Local): void => {
+  const { batch, code, e, j, jw, output, outputs, plan } = d
+  const { geometry: g } = plan
+  const width = g.columns.size
+  const [at, from, column] = temporary(code, "target", "from", "column")
+  sum(code, output, [batch[0], 4 * g.batch.output], [outputs[0], 4 * g.axes[0].outputStride]).set(at)
+  increase(code, at, [j, 4 * g.columns.output])
+  code.get(results).set(from)
+  const stride = (axis: PositionAxis) => axis === "batch" ? g.batch.output : g.axes[axis].outputStride
+  const count = (axis: PositionAxis) => axis === "batch" ? batch[1] : axis === 0 ? outputs[1] : g.axes[axis].output
+  const visit = (axes: ReadonlyArray<PositionAxis>, to: Local): void => {
+    const [axis, ...inner] = axes
+    const [i, end, here] = temporary(code, "i", "end", "here")
+    const times = count(axis)
+    if (typeof times === "number") code.i32(times).set(end)
+    else code.get(times).set(end)
+    if (inner.length === 0) {
+      // Column by column, so that what is written lies side by side where the result's last axis is a spatial one.
+      code.i32(0).set(column).get(to).set(here)
+      each(code, column, jw, 1, () => {
+        sum(code, from, [column, 4]).i32(4 * width).get(here).i32(4 * stride(axis)).get(end)
+        code.call(copyLine(e.module, d.elements.copied))
+        increase(code, here, 4 * g.columns.output)
+      })
+      increase(code, from, [end, 4 * width])
+      return
+    }
+    code.i32(0).set(i).get(to).set(here)
+    each(code, i, end, 1, () => {
+      visit(inner, here)
+      increase(code, here, 4 * stride(axis))
+    })
+  }
+  visit(plan.order, at)
+}
+
+/** Calls the epilogue over the part's results: rectangles of the last two axes of the result. */
+const writeEpilogue = (d: Driver, convolution: Convolution, frame: Local, group: Local, epilogue: Callable): void => {
+  const { batch, code, j, jw, outputs, plan } = d
+  const { geometry: g } = plan
+  const { out_spec } = convolution.equation.params.dimension_numbers
+  const { shape } = convolution.equation.outputs[0].aval
+  const ranges = shape.map((size, axis) => {
+    const [start, end] = temporary(code, `start${axis}`, `end${axis}`)
+    const spatial = out_spec.indexOf(axis) - 2
+    if (spatial > 0) code.i32(0).set(start).i32(size).set(end)
+    else {
+      if (spatial === 0) code.get(outputs[0]).set(start).get(start).get(outputs[1])
+      else if (spatial === -1) sum(code, [group, g.columns.size], j).tee(start).get(jw)
+      else code.get(batch[0]).set(start).get(start).get(batch[1])
+      code.op("i32.add").set(end)
+    }
+    return [start, end] as const
+  })
+  const visit = (axis: number, b: Local): void => {
+    const [start, end] = ranges[axis]
+    if (axis === shape.length - 2) {
+      const [last, lastEnd] = ranges[axis + 1]
+      code.get(frame).get(b).get(start).get(end).get(last).get(lastEnd).call(epilogue)
+      return
+    }
+    const [i, inner] = temporary(code, "i", "b")
+    code.get(start).set(i)
+    each(code, i, end, 1, () => {
+      code.get(b).i32(shape[axis]).op("i32.mul").get(i).op("i32.add").set(inner)
+      visit(axis + 1, inner)
+    })
+  }
+  const [b] = temporary(code, "b")
+  code.i32(0).set(b)
+  visit(0, b)
+}
+
+/** Work that is done in one turn: columns of a group, and parts of the positions. */
+interface Units {
+  readonly rows: number
+  readonly columns: number
+  readonly bands: number
+}
+
+const unitsOf = (plan: Plan): Units => {
+  const { axes, batch, columns } = plan.geometry
+  const bands = Math.ceil(axes[0].output / plan.band)
+  return {
+    bands,
+    rows: Math.ceil(batch.size / plan.partBatch) * bands,
+    columns: Math.ceil(columns.size / plan.unitColumns)
+  }
+}
+
+/**
+ * Writes a convolution. `epilogue` is a function `(frame, b, i0, i1, j0, j1)` over rectangles of the last two axes of
+ * the result, called as soon as their elements are in `convolution.out`; `b` counts all axes before those.
+ */
+export const emitConvolution = (e: Emission, convolution: Convolution, epilogue?: Callable): Emitted => {
+  const plan = planOf(convolution, e.features)
+  const { geometry: g, kind } = plan
+  const areas = areasOf(plan)
+  const units = unitsOf(plan)
+  const steps = g.features.size * product(g.axes.map((axis) => axis.window))
+  const positions = g.batch.size * product(g.axes.map((axis) => axis.output))
+  if (positions * g.columns.size === 0) {
+    const nothing = new Code([["frame", "i32"], ["begin", "i32"], ["end", "i32"]])
+    return { run: e.module.add(convolution.name, nothing), units: 0, nanoseconds: 0 }
+  }
+  e.scratch(areas.size)
+  const elements = {
+    input: elementsOf(convolution.x.dtype, kind),
+    kernel: elementsOf(convolution.y.dtype, kind),
+    copied: elementsOf(kind === "f32" ? "float32" : "int32", kind)
+  }
+  const copy = steps === 0
+    ? undefined
+    : copyPart(e.module, `${convolution.name}_copy`, g, elements.input, plan.layout, plan.innermost)
+  const code = new Code([["frame", "i32"], ["begin", "i32"], ["end", "i32"]])
+  const [frame, begin, end] = code.params
+  const [scratch, input, kernel, output] = temporary(code, "scratch", "input", "kernel", "output")
+  const [j, jw, rows, blockSteps, panels] = temporary(code, "j", "jw", "rows", "steps", "panels")
+  const range = (name: string): readonly [Local, Local] => [code.local("i32", name), code.local("i32", `${name}Count`)]
+  const d: Driver = {
+    e,
+    code,
+    plan,
+    areas,
+    scratch,
+    elements,
+    input,
+    kernel,
+    output,
+    j,
+    jw,
+    batch: range("batch"),
+    outputs: range("outputs"),
+    features: range("features"),
+    window: range("window"),
+    rows,
+    steps: blockSteps,
+    panels
+  }
+  const [group, column, columnEnd] = temporary(code, "group", "column", "columnEnd")
+  const [row, rowEnd, unit] = temporary(code, "row", "rowEnd", "unit")
+  loadSlot(code, frame, slots.scratch).set(scratch)
+  each(code, begin, end, unit, () => {
+    // From here to the end: all parts of as many blocks of columns as go, or else some parts of one.
+    code.get(begin).i32(units.rows * units.columns).op("i32.div_u").set(group)
+    code.get(begin).i32(units.rows).op("i32.div_u").i32(units.columns).op("i32.rem_u").set(column)
+    code.get(begin).i32(units.rows).op("i32.rem_u").set(row)
+    code.get(end).get(begin).op("i32.sub").set(unit)
+    code.get(row).op("i32.eqz").get(unit).i32(units.rows).op("i32.ge_s").op("i32.and").if(
+      () => {
+        code.get(unit).i32(units.rows).op("i32.div_u").get(column).op("i32.add").set(columnEnd)
+        atMost(code, columnEnd, units.columns)
+        code.i32(units.rows).set(rowEnd)
+        code.get(columnEnd).get(column).op("i32.sub").i32(units.rows).op("i32.mul").set(unit)
+      },
+      () => {
+        sum(code, column, 1).set(columnEnd)
+        sum(code, row, unit).set(rowEnd)
+        atMost(code, rowEnd, units.rows)
+        code.get(rowEnd).get(row).op("i32.sub").set(unit)
+      }
+    )
+    code.get(column).i32(plan.unitColumns).op("i32.mul").set(j)
+    code.get(columnEnd).i32(plan.unitColumns).op("i32.mul").set(jw)
+    atMost(code, jw, g.columns.size)
+    code.get(jw).get(j).op("i32.sub").set(jw)
+    const start = (
+      buffer: Convolution["out"],
+      bytes: number,
+      of: number,
+      more: ReadonlyArray<readonly [Local, number]>
+    ) => {
+      const place = e.place(buffer)
+      loadSlot(code, frame, place.slot).i32(place.offset).op("i32.add")
+      return sum(code, [group, of * bytes], ...more).op("i32.add")
+    }
+    start(convolution.x, elements.input.bytes, g.groups.input, []).set(input)
+    start(convolution.y, elements.kernel.bytes, g.groups.kernel, [[j, g.columns.kernel * elements.kernel.bytes]]).set(
+      kernel
+    )
+    start(convolution.out, 4, g.groups.output, []).set(output)
+    const resetPanels = (): void => void sum(code, scratch, areas.columnPanels).set(panels)
+    if (plan.kept) {
+      resetPanels()
+      eachBlock(d, () => {
+        packColumns(d)
+        code.get(jw).i32(3).op("i32.add").i32(-4).op("i32.and").get(blockSteps).op("i32.mul").i32(2).op("i32.shl")
+        code.get(panels).op("i32.add").set(panels)
+      })
+    }
+    const [bands] = temporary(code, "bands")
+    each(code, row, rowEnd, bands, () => {
+      writePartRange(d, units, row, rowEnd, bands)
+      resetPanels()
+      writePart(d, copy)
+      if (epilogue !== undefined) writeEpilogue(d, convolution, frame, group, epilogue)
+    })
+  })
+  return {
+    run: e.module.add(convolution.name, code),
+    units: g.groups.size * units.rows * units.columns,
+    nanoseconds: 0.055 * g.groups.size * positions * g.columns.size * Math.max(steps, 4) + 200
+  }
+}
+
+/** Sets the ranges of the batch and of the first axis of the part that begins with the unit `row`; counts its units. */
+const writePartRange = (d: Driver, units: Units, row: Local, rowEnd: Local, bands: Local): void => {
+  const { batch, code, outputs, plan } = d
+  const { geometry: g } = plan
+  const [image, band, bandEnd] = temporary(code, "image", "band", "bandEnd")
+  code.get(row).i32(units.bands).op("i32.div_u").set(image)
+  code.get(row).i32(units.bands).op("i32.rem_u").set(band)
+  sum(code, band, plan.mostBands).set(bandEnd)
+  atMost(code, bandEnd, units.bands)
+  sum(code, band, rowEnd).get(row).op("i32.sub").set(bands)
+  code.get(bandEnd).get(bands).op("i32.gt_s").if(() => code.get(bands).set(bandEnd))
+  code.get(bandEnd).get(band).op("i32.sub").set(bands)
+  code.get(image).i32(plan.partBatch).op("i32.mul").set(batch[0])
+  code.i32(g.batch.size).get(batch[0]).op("i32.sub").set(batch[1])
+  atMost(code, batch[1], plan.partBatch)
+  code.get(band).i32(plan.band).op("i32.mul").set(outputs[0])
+  code.get(bandEnd).i32(plan.band).op("i32.mul").set(outputs[1])
+  atMost(code, outputs[1], g.axes[0].output)
+  code.get(outputs[1]).get(outputs[0]).op("i32.sub").set(outputs[1])
+}
