@@ -42,7 +42,7 @@ export interface Options {
 const engine = ({ background, maximumMemory = 2 ** 32, threads = 1 }: Options): Engine => {
   const together = (threads > 1 || background === true) && workersAvailable()
   const heap = new Heap({ shared: together, maximumMemory })
-  const crew = together ? new Workers(heap.memory, threads, background ?? true) : noCrew
+  const crew = together ? new Workers(heap.memory, { threads, background: background ?? true }) : noCrew
   return new Engine(heap, new Residents(heap), crew)
 }
 

@@ -43,6 +43,8 @@ export interface Stages {
   readonly plan: (compiled: Compiled, aliases: ReadonlyArray<Alias>) => Plan
   readonly emitKernel: EmitKernel
   readonly features: Features
+  /** As `Target` has it. */
+  readonly sharedFrom?: number
 }
 
 const unavailable = new BackendUnavailable({
@@ -105,7 +107,7 @@ export const make = (engine: Engine, stages: Stages): Effect.Effect<Backend["Ser
       const plan = stages.plan(compiled, free)
       if (plan.arenaBytes > engine.heap.limit) return { _tag: "TooLarge", bytes: plan.arenaBytes }
       const { maximumPages, shared } = engine.heap
-      const assembled = assemble(compiled, plan, stages.emitKernel, { features: stages.features, shared, maximumPages })
+      const assembled = assemble(compiled, plan, stages.emitKernel, { ...stages, shared, maximumPages })
       const avals = { inputs: program.inputs.map((v) => v.aval), outputs: program.outputs.map((v) => v.aval) }
       return { _tag: "Loaded", loaded: engine.load({ compiled, plan, assembled, aliases, ...avals }) }
     }

@@ -155,7 +155,9 @@ const check = (c: Case): void => {
     }
   })
   for (let round = 0; round < 2; round++) {
-    const cuts = [0, ...Array.from({ length: 3 }, () => draw.integer(0, built.units)), built.units].sort((a, b) => a - b)
+    const cuts = [0, ...Array.from({ length: 3 }, () => draw.integer(0, built.units)), built.units].sort((a, b) =>
+      a - b
+    )
     clear()
     for (let i = cuts.length - 2; i >= 0; i--) built.run(cuts[i], cuts[i + 1])
     const parts = built.raw(out)

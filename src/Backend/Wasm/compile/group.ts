@@ -92,11 +92,15 @@ const merge = (loops: ReadonlyArray<Loop>): Step => ({
 export const grouped = (steps: ReadonlyArray<Step>, results: ReadonlySet<Buffer>): ReadonlyArray<Step> => {
   const last: Array<Loop> = []
   const rest: Array<Step> = []
-  // From the end: a loop whose writes only the outside reads can wait.
+  // From the end: a loop whose writes only the outside reads can wait, if nobody writes there too (what pads, and what
+  // is padded).
   const read = new Set<Buffer>()
+  const written = new Set<Buffer>()
   for (const step of steps.toReversed()) {
-    const waits = isMap(step) && [...touched(step.kernel).writes].every((b) => results.has(b) && !read.has(b))
+    const waits = isMap(step) &&
+      [...touched(step.kernel).writes].every((b) => results.has(b) && !read.has(b) && !written.has(b))
     readBy(step, read)
+    if (step._tag === "Run") { for (const b of touched(step.kernel).writes) written.add(b) }
     if (waits) last.unshift(step.kernel)
     else rest.unshift(step)
   }
@@ -104,7 +108,7 @@ export const grouped = (steps: ReadonlyArray<Step>, results: ReadonlySet<Buffer>
   return last.length === 0 ? all : [...all, merge(last)]
 }
 
-/** Loops that stand side by side and read nothing of each other. */
+/** Loops that stand side by side, read nothing of each other and write nothing in common. */
 const neighbours = (steps: ReadonlyArray<Step>): ReadonlyArray<Step> => {
   const out: Array<Step> = []
   let run: Array<Loop> = []
@@ -121,7 +125,7 @@ const neighbours = (steps: ReadonlyArray<Step>): ReadonlyArray<Step> => {
       continue
     }
     const { reads, writes } = touched(step.kernel)
-    if (meets(reads, written)) flush()
+    if (meets(reads, written) || meets(writes, written)) flush()
     run.push(step.kernel)
     for (const b of writes) written.add(b)
   }

@@ -20,12 +20,14 @@ import { type Callable, Code, type Local } from "../assembler/index.ts"
 import { type Emission, type Emitted, loadSlot, slots } from "../emission.ts"
 import type { Convolution } from "../ir.ts"
 import { blockRows, edges, panelRows, tileColumns } from "./blocking.ts"
+import { emitChannelwise, isChannelwise } from "./channelwise.ts"
 import { type Elements, elementsOf } from "./elements.ts"
-import { type Dimension, gatherKernel, writeTable } from "./gather.ts"
-import { copyLine, copyPart } from "./image.ts"
+import { type Dimension, gatherKernel, padTable, table } from "./gather.ts"
+import { copyPart } from "./image.ts"
+import { scatter, writeEpilogue } from "./results.ts"
 import { columnKernel } from "./tile.ts"
-import { type Plan, planOf, type PositionAxis } from "./window.ts"
-import { atMost, each, increase, sum } from "./writing.ts"
+import { type Plan, planOf } from "./window.ts"
+import { atMost, each, increase, sum, temporary } from "./writing.ts"
 
 const product = (numbers: ReadonlyArray<number>): number => numbers.reduce((a, b) => a * b, 1)
 
@@ -109,9 +111,6 @@ interface Driver {
   readonly panels: Local
 }
 
-const temporary = (code: Code, ...names: ReadonlyArray<string>): ReadonlyArray<Local> =>
-  names.map((name) => code.local("i32", name))
-
 /** The dimensions of k without those of a run, given the strides of features and of the spatial axes in bytes. */
 const stepDimensions = (
   { features, plan, window }: Driver,
@@ -135,23 +134,6 @@ const pushRun = ({ code, features, plan, window }: Driver): Code => {
   return plan.joined ? last().get(features[1]).op("i32.mul") : code.get(features[1])
 }
 
-/** Writes a table at an area; gives the number of its entries. */
-const table = (d: Driver, area: number, start: Local, dimensions: ReadonlyArray<Dimension>): Local => {
-  const { code, scratch } = d
-  const [at, count] = temporary(code, "at", "count")
-  sum(code, scratch, area).set(at)
-  writeTable(code, at, start, dimensions)
-  sum(code, at, -area).get(scratch).op("i32.sub").i32(2).op("i32.shr_u").set(count)
-  return count
-}
-
-/** Makes a table's last rows whole: three more entries that may be read. */
-const padTable = ({ code, scratch }: Driver, area: number, count: Local, address: Local): void => {
-  const [at] = temporary(code, "at")
-  sum(code, scratch, [count, 4], area).set(at)
-  for (let i = 0; i < 3; i++) code.get(at).get(address).store("i32.store", 4 * i)
-}
-
 /** Gathers the kernel's panels for this block of k to `panels`. */
 const packColumns = (d: Driver): void => {
   const { areas, code, e, elements, features, jw, kernel, panels, plan, scratch, steps, window } = d
@@ -162,9 +144,9 @@ const packColumns = (d: Driver): void => {
   sum(code, [features[0], g.features.kernel * bytes], [window[0], g.axes[0].kernelStride * bytes]).set(offset)
   const axisBytes = g.axes.map((axis) => axis.kernelStride * bytes)
   const dimensions = stepDimensions(d, along, g.features.kernel * bytes, axisBytes)
-  const entries = table(d, areas.kernelSteps, offset, dimensions)
-  const count = table(d, areas.columns, kernel, [{ count: jw, bytes: g.columns.kernel * bytes }])
-  padTable(d, areas.columns, count, kernel)
+  const entries = table(code, scratch, areas.kernelSteps, offset, dimensions)
+  const count = table(code, scratch, areas.columns, kernel, [{ count: jw, bytes: g.columns.kernel * bytes }])
+  padTable(code, scratch, areas.columns, count, kernel)
   const tile = tileColumns(e.features)
   const gather = (way: Plan["columnWay"], panel: number, width: number, quads: number): void => {
     if (quads === 0) return
@@ -281,8 +263,8 @@ const writePart = (d: Driver, copy: Callable | undefined): void => {
         ? { count: batch[1], bytes: 4 * strides.batch }
         : { count: axis === 0 ? outputs[1] : g.axes[axis].output, bytes: 4 * strides.axes[axis] * g.axes[axis].stride }
     )
-  const count = table(d, areas.rows, image, positions(layout))
-  padTable(d, areas.rows, count, image)
+  const count = table(code, scratch, areas.rows, image, positions(layout))
+  padTable(code, scratch, areas.rows, count, image)
   code.get(count).set(rows)
   if (plan.rowStride === undefined) sum(code, scratch, areas.results).set(results)
   else {
@@ -302,7 +284,7 @@ const writePart = (d: Driver, copy: Callable | undefined): void => {
     code.i32(0).set(zero)
     const axisBytes = g.axes.map((axis, i) => 4 * layout.axes[i] * axis.kernelDilation)
     const dimensions = stepDimensions(d, plan.rowWay === "along", 4 * layout.feature, axisBytes)
-    const imageSteps = table(d, areas.imageSteps, zero, dimensions)
+    const imageSteps = table(code, scratch, areas.imageSteps, zero, dimensions)
     if (!plan.kept) packColumns(d)
     if (plan.rowStride === undefined) multiply(d, imageSteps, results, 4 * g.columns.size, 4)
     else multiply(d, imageSteps, results, 4 * plan.rowStride, 4)
@@ -311,81 +293,23 @@ const writePart = (d: Driver, copy: Callable | undefined): void => {
       code.get(panels).op("i32.add").set(panels)
     }
   })
-  if (plan.rowStride === undefined) scatter(d, results)
+  if (plan.rowStride === undefined) scatterPart(d, results)
 }
 
-/** Writes the part's results, which stand in scratch memory row by row, to where they belong. */
-const scatter = (d: Driver, results: Local): void => {
-  const { batch, code, e, j, jw, output, outputs, plan } = d
+/** Scatters the part's results, which stand in scratch memory row by row. */
+const scatterPart = (d: Driver, from: Local): void => {
+  const { batch, code, e, elements, j, jw, output, outputs, plan } = d
   const { geometry: g } = plan
-  const width = g.columns.size
-  const [at, from, column] = temporary(code, "target", "from", "column")
-  sum(code, output, [batch[0], 4 * g.batch.output], [outputs[0], 4 * g.axes[0].outputStride]).set(at)
-  increase(code, at, [j, 4 * g.columns.output])
-  code.get(results).set(from)
-  const stride = (axis: PositionAxis) => axis === "batch" ? g.batch.output : g.axes[axis].outputStride
-  const count = (axis: PositionAxis) => axis === "batch" ? batch[1] : axis === 0 ? outputs[1] : g.axes[axis].output
-  const visit = (axes: ReadonlyArray<PositionAxis>, to: Local): void => {
-    const [axis, ...inner] = axes
-    const [i, end, here] = temporary(code, "i", "end", "here")
-    const times = count(axis)
-    if (typeof times === "number") code.i32(times).set(end)
-    else code.get(times).set(end)
-    if (inner.length === 0) {
-      // Column by column, so that what is written lies side by side where the result's last axis is a spatial one.
-      code.i32(0).set(column).get(to).set(here)
-      each(code, column, jw, 1, () => {
-        sum(code, from, [column, 4]).i32(4 * width).get(here).i32(4 * stride(axis)).get(end)
-        code.call(copyLine(e.module, d.elements.copied))
-        increase(code, here, 4 * g.columns.output)
-      })
-      increase(code, from, [end, 4 * width])
-      return
-    }
-    code.i32(0).set(i).get(to).set(here)
-    each(code, i, end, 1, () => {
-      visit(inner, here)
-      increase(code, here, 4 * stride(axis))
-    })
-  }
-  visit(plan.order, at)
-}
-
-/** Calls the epilogue over the part's results: rectangles of the last two axes of the result. */
-const writeEpilogue = (d: Driver, convolution: Convolution, frame: Local, group: Local, epilogue: Callable): void => {
-  const { batch, code, j, jw, outputs, plan } = d
-  const { geometry: g } = plan
-  const { out_spec } = convolution.equation.params.dimension_numbers
-  const { shape } = convolution.equation.outputs[0].aval
-  const ranges = shape.map((size, axis) => {
-    const [start, end] = temporary(code, `start${axis}`, `end${axis}`)
-    const spatial = out_spec.indexOf(axis) - 2
-    if (spatial > 0) code.i32(0).set(start).i32(size).set(end)
-    else {
-      if (spatial === 0) code.get(outputs[0]).set(start).get(start).get(outputs[1])
-      else if (spatial === -1) sum(code, [group, g.columns.size], j).tee(start).get(jw)
-      else code.get(batch[0]).set(start).get(start).get(batch[1])
-      code.op("i32.add").set(end)
-    }
-    return [start, end] as const
-  })
-  const visit = (axis: number, b: Local): void => {
-    const [start, end] = ranges[axis]
-    if (axis === shape.length - 2) {
-      const [last, lastEnd] = ranges[axis + 1]
-      code.get(frame).get(b).get(start).get(end).get(last).get(lastEnd).call(epilogue)
-      return
-    }
-    const [i, inner] = temporary(code, "i", "b")
-    code.get(start).set(i)
-    each(code, i, end, 1, () => {
-      code.get(b).i32(shape[axis]).op("i32.mul").get(i).op("i32.add").set(inner)
-      visit(axis + 1, inner)
-    })
-  }
-  const [b] = temporary(code, "b")
-  code.i32(0).set(b)
-  visit(0, b)
+  const [to] = temporary(code, "to")
+  sum(code, output, [batch[0], 4 * g.batch.output], [outputs[0], 4 * g.axes[0].outputStride]).set(to)
+  increase(code, to, [j, 4 * g.columns.output])
+  const axes = plan.order.map((axis): Dimension =>
+    axis === "batch"
+      ? { count: batch[1], bytes: 4 * g.batch.output }
+      : { count: axis === 0 ? outputs[1] : g.axes[axis].output, bytes: 4 * g.axes[axis].outputStride }
+  )
+  const columns = { count: jw, bytes: 4 * g.columns.output }
+  scatter(code, e.module, elements.copied, { from, rowBytes: 4 * g.columns.size, to, axes, columns })
 }
 
 /** Work that is done in one turn: columns of a group, and parts of the positions. */
@@ -412,14 +336,15 @@ const unitsOf = (plan: Plan): Units => {
 export const emitConvolution = (e: Emission, convolution: Convolution, epilogue?: Callable): Emitted => {
   const plan = planOf(convolution, e.features)
   const { geometry: g, kind } = plan
+  if (g.batch.size * product(g.axes.map((axis) => axis.output)) * g.columns.size === 0) {
+    const nothing = new Code([["frame", "i32"], ["begin", "i32"], ["end", "i32"]])
+    return { run: e.module.add(convolution.name, nothing), units: 0, nanoseconds: 0 }
+  }
+  if (isChannelwise(g)) return emitChannelwise(e, convolution, g, epilogue)
   const areas = areasOf(plan)
   const units = unitsOf(plan)
   const steps = g.features.size * product(g.axes.map((axis) => axis.window))
   const positions = g.batch.size * product(g.axes.map((axis) => axis.output))
-  if (positions * g.columns.size === 0) {
-    const nothing = new Code([["frame", "i32"], ["begin", "i32"], ["end", "i32"]])
-    return { run: e.module.add(convolution.name, nothing), units: 0, nanoseconds: 0 }
-  }
   e.scratch(areas.size)
   const elements = {
     input: elementsOf(convolution.x.dtype, kind),
@@ -505,12 +430,14 @@ export const emitConvolution = (e: Emission, convolution: Convolution, epilogue?
         code.get(panels).op("i32.add").set(panels)
       })
     }
-    const [bands] = temporary(code, "bands")
+    const [bands, first] = temporary(code, "bands", "first")
     each(code, row, rowEnd, bands, () => {
       writePartRange(d, units, row, rowEnd, bands)
       resetPanels()
       writePart(d, copy)
-      if (epilogue !== undefined) writeEpilogue(d, convolution, frame, group, epilogue)
+      if (epilogue === undefined) return
+      sum(code, [group, g.columns.size], j).set(first)
+      writeEpilogue(code, convolution, epilogue, frame, [d.batch, [first, jw], d.outputs])
     })
   })
   return {

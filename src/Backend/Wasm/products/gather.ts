@@ -10,7 +10,7 @@
 import { type Callable, Code, type Local, type Module } from "../assembler/index.ts"
 import type { Elements } from "./elements.ts"
 import { gatherLanes, type Way, writeTransposed } from "./pack.ts"
-import { each, increase, sum, times } from "./writing.ts"
+import { each, increase, sum, temporary, times } from "./writing.ts"
 
 /** A dimension that a table runs through: how often, and how many bytes each step adds. */
 export interface Dimension {
@@ -22,7 +22,7 @@ export interface Dimension {
  * Writes the sums of the dimensions' steps to a table at `target`, the last dimension fastest, starting from the
  * address or offset in `start`; leaves in `target` where the table ends.
  */
-export const writeTable = (c: Code, target: Local, start: Local, dimensions: ReadonlyArray<Dimension>): void => {
+const writeTable = (c: Code, target: Local, start: Local, dimensions: ReadonlyArray<Dimension>): void => {
   const visit = (at: Local, rest: ReadonlyArray<Dimension>): void => {
     if (rest.length === 0) {
       c.get(target).get(at).store("i32.store")
@@ -46,6 +46,28 @@ export const writeTable = (c: Code, target: Local, start: Local, dimensions: Rea
     )
   }
   visit(start, dimensions)
+}
+
+/** Writes a table `area` bytes into scratch memory; gives the number of its entries. */
+export const table = (
+  code: Code,
+  scratch: Local,
+  area: number,
+  start: Local,
+  dimensions: ReadonlyArray<Dimension>
+): Local => {
+  const [at, count] = temporary(code, "at", "count")
+  sum(code, scratch, area).set(at)
+  writeTable(code, at, start, dimensions)
+  sum(code, at, -area).get(scratch).op("i32.sub").i32(2).op("i32.shr_u").set(count)
+  return count
+}
+
+/** Makes a table's last four rows whole: three more entries, which may be read. */
+export const padTable = (code: Code, scratch: Local, area: number, count: Local, address: Local): void => {
+  const [at] = temporary(code, "at")
+  sum(code, scratch, [count, 4], area).set(at)
+  for (let i = 0; i < 3; i++) code.get(at).get(address).store("i32.store", 4 * i)
 }
 
 /** `(rows, count, table, entries, run, target, step, next)`: see `gatherKernel`. */

@@ -38,8 +38,11 @@ export const layoutOf = (
   }
 }
 
-/** `(source, sourceStep, target, targetStep, count)`: copies elements, converted to words. */
-const copyKernel = (module: Module, elements: Elements, dense: boolean): Callable =>
+/**
+ * `(source, sourceStep, target, targetStep, count)`: copies elements, converted to words; steps in bytes. `dense` is for
+ * elements that lie side by side in both places.
+ */
+export const copyLine = (module: Module, elements: Elements, dense: boolean): Callable =>
   module.once(`copy_${elements.dtype}_${elements.kind}${dense ? "_dense" : ""}`, () => {
     const names = ["source", "sourceStep", "target", "targetStep", "count"]
     const c = new Code(names.map((name) => [name, "i32"] as const))
@@ -69,11 +72,8 @@ const copyKernel = (module: Module, elements: Elements, dense: boolean): Callabl
     return c
   })
 
-/** `(source, sourceStep, target, targetStep, count)`: copies elements one by one; steps in bytes. */
-export const copyLine = (module: Module, elements: Elements): Callable => copyKernel(module, elements, false)
-
-/** A loop of the copy: how often, and steps in elements. */
-interface Loop {
+/** A loop of a copy: how often, and steps in elements. */
+export interface CopyLoop {
   readonly count: number | Local
   readonly source: number
   readonly target: number
@@ -126,9 +126,9 @@ export const copyPart = (
   sum(c, target, [first, inputDilation * 4 * layout.axes[0]], 4 * low * layout.axes[0])
   c.get(start).i32(4 * layout.axes[0]).op("i32.mul").op("i32.sub").set(target)
 
-  const loops: Array<Loop> = [
+  const loops: Array<CopyLoop> = [
     { count, source: inputStride, target: inputDilation * layout.axes[0] },
-    ...axes.slice(1).map((axis, i): Loop => {
+    ...axes.slice(1).map((axis, i): CopyLoop => {
       const [from, to] = seen(axis, extent(axis, axis.output, axis.window))
       increase(c, source, from * axis.inputStride * bytes)
       increase(c, target, 4 * (from * axis.inputDilation + axis.low) * layout.axes[i + 1])
@@ -139,7 +139,7 @@ export const copyPart = (
       }
     })
   ]
-  const whole = (n: number, stride: number, local: Local): Loop["count"] => n === 1 || stride === n ? n : local
+  const whole = (n: number, stride: number, local: Local): CopyLoop["count"] => n === 1 || stride === n ? n : local
   const featureLoop = {
     count: innermost === "features" ? whole(features.size, layout.axes[axes.length - 1], featureCount) : featureCount,
     source: features.input,
@@ -155,27 +155,28 @@ export const copyPart = (
     : innermost === "batch"
     ? [featureLoop, ...loops, batchLoop]
     : [batchLoop, featureLoop, ...loops]
-  writeNest(c, module, elements, nest, source, target)
+  copyNest(c, module, elements, nest, source, target)
   return module.add(name, c)
 }
 
 /** Two loops are one where the outer goes on exactly where the inner ends. */
-const joined = (outer: Loop, inner: Loop): boolean =>
+const joined = (outer: CopyLoop, inner: CopyLoop): boolean =>
   typeof inner.count === "number" && outer.source === inner.count * inner.source &&
   outer.target === inner.count * inner.target
 
-const writeNest = (
+/** Copies elements in a nest of loops, of which there are at least two. */
+export const copyNest = (
   c: Code,
   module: Module,
   elements: Elements,
-  nest: ReadonlyArray<Loop>,
+  nest: ReadonlyArray<CopyLoop>,
   source: Local,
   target: Local
 ): void => {
   const line = nest[nest.length - 1]
   const above = nest[nest.length - 2]
   const merged = joined(above, line)
-  const visit = (loops: ReadonlyArray<Loop>, from: Local, to: Local): void => {
+  const visit = (loops: ReadonlyArray<CopyLoop>, from: Local, to: Local): void => {
     if (loops.length === 0) {
       const dense = line.source === 1 && line.target === 1
       c.get(from).i32(line.source * elements.bytes).get(to).i32(line.target * 4)
@@ -184,7 +185,7 @@ const writeNest = (
         push(c, above.count)
         c.op("i32.mul")
       }
-      c.call(copyKernel(module, elements, dense))
+      c.call(copyLine(module, elements, dense))
       return
     }
     const [loop, ...inner] = loops

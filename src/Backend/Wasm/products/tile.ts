@@ -46,7 +46,7 @@ const params = [
 ] as const
 
 /** Pushes x * y + z. */
-const multiplyAdd = (c: Code, kind: Kind, features: Features, x: Local, y: Local, z: Local): void => {
+export const multiplyAdd = (c: Code, kind: Kind, features: Features, x: Local, y: Local, z: Local): void => {
   c.get(x).get(y)
   if (kind === "i32") c.op("i32x4.mul").get(z).op("i32x4.add")
   else if (features.relaxed) c.get(z).op("f32x4.relaxed_madd")

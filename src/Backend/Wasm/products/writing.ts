@@ -7,6 +7,10 @@ export type Term = Local | number | readonly [local: Local, factor: number]
 const isNumber = (term: Term): term is number => typeof term === "number"
 const isPair = (term: Term): term is readonly [Local, number] => Array.isArray(term)
 
+/** New variables for numbers and addresses. */
+export const temporary = (code: Code, ...names: ReadonlyArray<string>): ReadonlyArray<Local> =>
+  names.map((name) => code.local("i32", name))
+
 /** Pushes the sum of the terms. */
 export const sum = (c: Code, ...terms: ReadonlyArray<Term>): Code => {
   const constant = terms.filter(isNumber).reduce((a, b) => a + b, 0)

@@ -14,6 +14,8 @@ export interface Target {
   readonly features: Features
   readonly shared: boolean
   readonly maximumPages: number
+  /** A kernel that takes less time on one thread, in nanoseconds, is not shared: a meeting has its price. */
+  readonly sharedFrom?: number
 }
 
 type CallbackStep = Extract<Step, { readonly _tag: "Callback" }>
@@ -84,6 +86,7 @@ export const assemble = (compiled: Compiled, plan: Plan, emitKernel: EmitKernel,
   const { code: main, heavy } = mainFunction(compiled.steps, {
     plan,
     kernels,
+    sharedFrom: target.sharedFrom ?? 10_000,
     barrier: shared ? barrier(module) : undefined,
     callback,
     callbackNumber: (step) => callbacks.findIndex((s) => s === step)

@@ -8,7 +8,7 @@
  * look at a condition, they meet, if anything was done since they met last; runs of light kernels need no meeting.
  */
 import { type Callable, Code, type Local } from "../assembler/index.ts"
-import type { Emitted, Plan } from "../emission.ts"
+import { type Emitted, type Plan, slots } from "../emission.ts"
 import type { Buffer, Kernel, Step } from "../ir.ts"
 import { bytesOf, placeOf } from "./sizes.ts"
 
@@ -16,6 +16,8 @@ import { bytesOf, placeOf } from "./sizes.ts"
 export interface Parts {
   readonly plan: Plan
   readonly kernels: ReadonlyMap<Kernel, Emitted>
+  /** A kernel that takes less time on one thread, in nanoseconds, is run by thread 0 alone. */
+  readonly sharedFrom: number
   /** Undefined when there is one thread only. */
   readonly barrier: Callable | undefined
   /** `(number, frame)`: calls the host back. */
@@ -25,9 +27,6 @@ export interface Parts {
 }
 
 type StepOf<Tag extends Step["_tag"]> = Extract<Step, { readonly _tag: Tag }>
-
-/** A kernel that takes less time on one thread, in nanoseconds, is run by thread 0 alone. */
-const sharedFrom = 10_000
 
 /** How long one call of a kernel may take, in nanoseconds. */
 const chunkTime = 100_000
@@ -109,7 +108,7 @@ class Writer {
       switch (step._tag) {
         case "Run": {
           const { nanoseconds, units } = this.#kernel(step.kernel)
-          return units > 1 && nanoseconds >= sharedFrom
+          return units > 1 && nanoseconds >= this.#parts.sharedFrom
         }
         case "Scan":
           return any(step.body)
@@ -197,14 +196,13 @@ class Writer {
     if (place.offset > 0) c.i32(place.offset).op("i32.add")
   }
 
-  /** Sets the slot of a buffer that has one of its own to the address that `push` pushes. */
+  /** Sets the slot of a buffer that has one of its own to the address that `push` pushes. What nobody uses has none. */
   #move(buffer: Buffer, push: () => void): void {
     const c = this.code
     const [frame] = c.params
     const place = this.#parts.plan.places.get(buffer)
-    if (place === undefined || place.slot === 0 || place.offset !== 0) {
-      throw new Error(`${buffer.name} has no slot of its own`)
-    }
+    if (place === undefined) return
+    if (place.slot === slots.arena || place.offset !== 0) throw new Error(`${buffer.name} has no slot of its own`)
     c.get(frame)
     push()
     c.store("i32.store", place.slot * 4)
