@@ -176,3 +176,17 @@ it("errors: those of the function and of the transform", () => {
   expect<Needs<typeof several>>().type.toBe<never>()
   expect<Extract<Transform.TransformError, { readonly _tag: "ShapeError" }>>().type.not.toBe<never>()
 })
+
+it("splitRngs and forkRngs keep what a function takes and gives", () => {
+  const split = Transform.splitRngs({ splits: 3 })(weigh)
+  expect<Parameters<typeof split>>().type.toBe<[m: Net, y: Tensor]>()
+  expect<Ok<ReturnType<typeof split>>>().type.toBe<Tensor>()
+  expect<Err<ReturnType<typeof split>>>().type.toBe<Transform.TransformError>()
+  expect<Needs<ReturnType<typeof split>>>().type.toBe<never>()
+  expect(Transform.splitRngs(net, { splits: [2, 3], only: "dropout" })).type.toBe<
+    Effect.Effect<Transform.RngBackups, Transform.TransformError>
+  >()
+  const forked = Transform.forkRngs({})(querying)
+  expect<Needs<ReturnType<typeof forked>>>().type.toBe<Database>()
+  expect(Transform.withRngs(net, { split: 2 })).type.toBe<Effect.Effect<Net, Transform.TransformError>>()
+})

@@ -4,7 +4,8 @@
 // What is an example: a fenced block that opens with ```ts, in docs/**/*.md, README.md, and in doc comments (/** … */)
 // of src/**/*.ts. After `ts` may follow `import.meta.vitest`, which says nothing new, and `no-run`: checked, but not
 // run. Each block is a module of its own, with its own imports; it imports the library as readers do, from "linum" and
-// "linum/…". Its lines keep the numbers that they have in the document, so that messages point there.
+// "linum/…". Its lines keep the numbers that they have in the document, so that messages point there. Blocks that are
+// marked `cell` are the cells of a notebook: those of one document are one module, in their order.
 //
 // What an example asserts: a comment `// => text` after a statement, on its last line or alone on the next. Lines of
 // comments that follow, `// more text`, belong to the text. It may follow an expression or the `const` of one name, at
@@ -27,6 +28,8 @@ interface Example {
   readonly line: number
   readonly code: string
   readonly runs: boolean
+  /** Is it a cell of the document's notebook? */
+  readonly cell: boolean
 }
 
 class ExampleError extends Error {
@@ -39,7 +42,7 @@ class ExampleError extends Error {
 
 const opening = /^\s*```ts(?<flags>[ \t].*)?$/
 const closing = /^\s*```\s*$/
-const knownFlags = new Set(["import.meta.vitest", "no-run"])
+const knownFlags = new Set(["import.meta.vitest", "no-run", "cell"])
 
 /** The examples in lines of Markdown, the first of which is line `first` of the document. */
 const examplesIn = (document: string, lines: ReadonlyArray<string>, first: number): Array<Example> => {
@@ -53,7 +56,9 @@ const examplesIn = (document: string, lines: ReadonlyArray<string>, first: numbe
     const length = lines.slice(i + 1).findIndex((line) => closing.test(line))
     if (length === -1) throw new ExampleError(document, first + i, "an example without an end")
     const code = lines.slice(i + 1, i + 1 + length).join("\n")
-    examples.push({ document, line: first + i + 1, code, runs: !flags.includes("no-run") })
+    const [runs, cell] = [!flags.includes("no-run"), flags.includes("cell")]
+    if (cell && !runs) throw new ExampleError(document, first + i, "a cell runs with the others")
+    examples.push({ document, line: first + i + 1, code, runs, cell })
     i += length + 1
   }
   return examples
@@ -71,6 +76,17 @@ const examplesOf = (document: string): Array<Example> => {
   return parseSync(document, text).comments
     .filter((comment) => comment.type === "Block" && comment.value.startsWith("*"))
     .flatMap((comment) => examplesIn(document, docLines(comment), lineAt(text, comment.start)))
+}
+
+/** The cells of a document as one example, each on its own lines. */
+const notebookOf = (cells: ReadonlyArray<Example>): ReadonlyArray<Example> => {
+  if (cells.length === 0) return []
+  const [first] = cells
+  const code = cells.reduce((text, cell) => {
+    const above = text === "" ? 0 : text.split("\n").length
+    return `${text}${"\n".repeat(cell.line - first.line - above + (above === 0 ? 0 : 1))}${cell.code}`
+  }, "")
+  return [{ ...first, code }]
 }
 
 // --- turning expectations into calls ---
@@ -179,7 +195,8 @@ const extract = (document: string): number => {
   const examples = examplesOf(document)
   const folder = join(output, document)
   const tests: Array<string> = []
-  for (const example of examples) {
+  const cells = examples.filter((example) => example.cell)
+  for (const example of [...examples.filter((example) => !example.cell), ...notebookOf(cells)]) {
     const { lines, text } = moduleOf(example)
     const head = `import * as __example from ${harnessFrom(folder)}; void __example;`
     const padding = "\n".repeat(Math.max(example.line - 2, 0))

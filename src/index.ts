@@ -21,7 +21,10 @@ export {
 } from "./Backend/index.ts"
 export {
   AliasError,
+  asRefVars,
+  call,
   clone,
+  currentUpdateContext,
   deleteAttribute,
   findDuplicates,
   graphdef,
@@ -29,14 +32,20 @@ export {
   iterGraph,
   merge,
   mutable,
+  perturb,
   pop,
   setAttribute,
+  sow,
   split,
   splitWith,
   state,
   StructureError,
+  toArrays,
+  toRefs,
+  transact,
   update,
   updateContext,
+  UpdateContextError,
   variables
 } from "./GraphDef/index.ts"
 export * as GraphDef from "./GraphDef/index.ts"

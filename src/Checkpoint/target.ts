@@ -113,8 +113,8 @@ const repeated = (w: Walk, object: object, path: TypedPath): boolean => {
 
 const visitVariable = (w: Walk, variable: Variable, path: TypedPath): void => {
   if (repeated(w, variable, path)) return
-  const { kind, metadata, mutable } = cellOf(variable)
-  const def = { kind, metadata, bare: false }
+  const { kind, metadata, mode } = cellOf(variable)
+  const def = { kind, metadata, mode, bare: false }
   w.slots.push({
     path,
     at: toStatePath(path),
@@ -122,7 +122,7 @@ const visitVariable = (w: Walk, variable: Variable, path: TypedPath): void => {
     value: w.values.get(variable),
     inPlace: true,
     variable: true,
-    mutable
+    mutable: mode.isMutable
   })
 }
 
@@ -213,7 +213,7 @@ const rebuild = (value: unknown, path: TypedPath, values: Values): unknown => {
   }
   if (State.isVariableState(value)) {
     const metadata: Metadata = value.metadata
-    return State.variableState(value.kind, given(path, value.value), metadata)
+    return State.variableState(value.kind, given(path, value.value), metadata, value.mode)
   }
   const sort = sortOf(value)
   if (sort === undefined || sort._tag === "Graph") return value

@@ -14,7 +14,10 @@ import * as Hash from "effect/Hash"
 import * as Inspectable from "effect/Inspectable"
 import * as Pipeable from "effect/Pipeable"
 import * as Predicate from "effect/Predicate"
+import type { Mode } from "../Ref/modes.ts"
 import type { Hooks, Metadata } from "../Ref/Variable.ts"
+import type { Caller } from "./call.ts"
+import type { StateLike } from "./gather.ts"
 import { Layout } from "./layout.ts"
 import type { Sort, Step } from "./Node.ts"
 import { printGraphDef } from "./print.ts"
@@ -38,7 +41,7 @@ export interface VariableEntry {
   readonly kind: string
   readonly metadata: Metadata
   readonly hooks: Hooks
-  readonly mutable: boolean
+  readonly mode: Mode
   readonly outerIndex: number | undefined
 }
 
@@ -73,6 +76,8 @@ export interface GraphDef<out A> extends Pipeable.Pipeable, Inspectable.Inspecta
   readonly entries: ReadonlyArray<Entry>
   /** How many Variables and arrays there are. */
   readonly leaves: number
+  /** The methods of the model that this GraphDef and States describe, as `call` gives them. */
+  readonly apply: <M>(this: GraphDef<M>, ...states: ReadonlyArray<StateLike>) => Caller<M>
   /** @internal */
   readonly layout: Layout
 }
@@ -114,6 +119,9 @@ Object.assign(GraphDefImpl.prototype, Inspectable.BaseProto, Pipeable.Prototype,
     return printGraphDef(this)
   }
 })
+
+/** @internal What all GraphDefs have. */
+export const proto: object = GraphDefImpl.prototype
 
 /** @internal A GraphDef of what a traversal met. */
 export const fromEntries = <A>(entries: ReadonlyArray<Entry>): GraphDef<A> =>
@@ -160,7 +168,7 @@ const sameEntry = (a: Entry, b: Entry): boolean => {
       return b._tag === "Node" && a.sort.type === b.sort.type && a.index === b.index && sameKeys(a.keys, b.keys) &&
         sameStatic(a.metadata, b.metadata)
     case "Variable":
-      return b._tag === "Variable" && a.kind === b.kind && a.index === b.index && a.mutable === b.mutable &&
+      return b._tag === "Variable" && a.kind === b.kind && a.index === b.index && a.mode === b.mode &&
         sameStatic(a.metadata, b.metadata) && sameStatic(a.hooks, b.hooks)
     case "Ref":
       return b._tag === "Ref" && a.index === b.index
@@ -171,8 +179,8 @@ const sameEntry = (a: Entry, b: Entry): boolean => {
   }
 }
 
-/** The number that an object had outside, if the entry is one of an object that came from there. */
-const outerIndex = (e: Entry): number | undefined =>
+/** @internal The number that an object had outside, if the entry is one of an object that came from there. */
+export const outerIndex = (e: Entry): number | undefined =>
   e._tag === "Node" || e._tag === "Variable" ? e.outerIndex : undefined
 
 const compare = (a: Any, b: Any, same: (x: Entry, y: Entry) => boolean): boolean =>

@@ -13,9 +13,10 @@ import * as Data from "effect/Data"
 import * as Predicate from "effect/Predicate"
 import type { Trace } from "../Program/Trace.ts"
 import * as Module from "../Ref/Module.ts"
+import { isVariable } from "../Ref/Variable.ts"
 import * as Path from "../State/Path.ts"
 import * as State from "../State/State.ts"
-import { Table } from "../State/Table.ts"
+import { type LeafDef, Table } from "../State/Table.ts"
 import { isPlainObject } from "../Tensor/Tree.ts"
 
 /** The symbol under which a prototype holds the protocol of its class. */
@@ -64,7 +65,7 @@ export interface TreeProtocol<N extends object> {
 }
 
 /**
- * A class that cannot become a sort of nodes.
+ * A class that cannot become a sort of nodes, a value that is none, or a node whose keys cannot be part of a path.
  *
  * @category errors
  * @since 0.1.0
@@ -73,7 +74,7 @@ export class NodeTypeError
   extends Data.TaggedError("NodeTypeError")<{ readonly type: string; readonly reason: string }>
 {
   override get message(): string {
-    return `Node type ${this.type} ${this.reason}`
+    return this.reason
   }
 }
 
@@ -90,10 +91,53 @@ export const registerNode = <N extends object>(
 ): void => {
   const prototype: object = type.prototype
   if (Object.hasOwn(prototype, Node)) {
-    throw new NodeTypeError({ type: protocol.name, reason: "is already registered." })
+    throw new NodeTypeError({ type: protocol.name, reason: `Node type ${protocol.name} is already registered.` })
   }
   Object.defineProperty(prototype, Node, { value: protocol })
 }
+
+/**
+ * `registerNode` for nodes with identity, under Flax's name. The name is by default that of the class.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const registerGraphNodeType = <N extends object>(
+  type: abstract new(...args: never) => N,
+  protocol: Omit<GraphProtocol<N>, "_tag" | "name"> & { readonly name?: string }
+): void => registerNode(type, { name: type.name, ...protocol, _tag: "Graph" })
+
+/**
+ * `registerNode` for nodes that are values, under Flax's name. The name is by default that of the class.
+ *
+ * ```ts import.meta.vitest
+ * import { Effect } from "effect"
+ * import * as nnx from "linum"
+ *
+ * class Range {
+ *   readonly bounds: readonly [low: unknown, high: unknown]
+ *   constructor(low: unknown, high: unknown) {
+ *     this.bounds = [low, high]
+ *   }
+ * }
+ * nnx.GraphDef.registerPytreeNodeType(Range, {
+ *   flatten: ({ bounds }) => ({ keys: ["low", "high"], values: bounds }),
+ *   unflatten: ({ values }) => new Range(values[0], values[1])
+ * })
+ * const graphdef = Effect.runSync(nnx.graphdef(new Range(nnx.Tensor.ones([2]), 3)))
+ * console.log(String(graphdef))
+ * // => GraphDef Range
+ * //   low: Array
+ * //   high: Static(3)
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const registerPytreeNodeType = <N extends object>(
+  type: abstract new(...args: never) => N,
+  protocol: Omit<TreeProtocol<N>, "_tag" | "name"> & { readonly name?: string }
+): void => registerNode(type, { name: type.name, ...protocol, _tag: "Tree" })
 
 /**
  * A value that traversals take as one static value, whatever is in it.
@@ -188,8 +232,8 @@ class ModuleSort implements GraphSort {
   }
 }
 
-const moduleSort = (node: Module.Module): GraphSort =>
-  new ModuleSort(Module.moduleName(node), Object.getPrototypeOf(node))
+const moduleSort = (node: Module.Module, prototype: object = Object.getPrototypeOf(node)): GraphSort =>
+  new ModuleSort(Module.moduleName(node), prototype)
 
 const listType = {}
 const listSort: TreeSort = {
@@ -224,10 +268,8 @@ const stateSort: TreeSort = {
   unflatten: ({ metadata, values }) => State.fromTable(metadata as Table, values)
 }
 
-interface LeafMetadata {
-  readonly kind: string
-  readonly metadata: State.VariableState<string, unknown>["metadata"]
-}
+/** @internal What is static of a snapshot. */
+export type LeafMetadata = Omit<LeafDef, "bare">
 
 const variableStateType = {}
 const variableStateSort: TreeSort = {
@@ -235,22 +277,47 @@ const variableStateSort: TreeSort = {
   name: "VariableState",
   type: variableStateType,
   flatten: (node) => {
-    const { kind, metadata, value } = node as State.VariableState<string, unknown>
-    return { keys: ["value"], values: [value], metadata: { kind, metadata } satisfies LeafMetadata }
+    const { kind, metadata, mode, value } = node as State.VariableState<string, unknown>
+    return { keys: ["value"], values: [value], metadata: { kind, metadata, mode } satisfies LeafMetadata }
   },
   unflatten: ({ metadata, values }) => {
     const own = metadata as LeafMetadata
-    return State.variableState(own.kind, values[0], own.metadata)
+    return State.variableState(own.kind, values[0], own.metadata, own.mode)
   }
 }
 
-const ownSort = (protocol: GraphProtocol<object> | TreeProtocol<object>): Sort =>
-  protocol._tag === "Tree" ? { ...protocol, type: protocol } : {
-    ...protocol,
-    type: protocol,
-    touch: () => {},
-    version: protocol.version
+/** @internal The sorts of nodes that are there without being registered, by their names. */
+export const builtIn: Readonly<Record<string, TreeSort>> = {
+  List: listSort,
+  Dict: dictSort,
+  State: stateSort,
+  VariableState: variableStateSort
+}
+
+/** Keys of users' nodes: numbers count as positions, everything else but strings is refused. */
+const asStep = (name: string, key: unknown): Step => {
+  if (typeof key === "string") return key
+  if (typeof key === "number") return String(key)
+  if (Array.isArray(key) && key.length > 0 && key.every((k) => typeof k === "string")) return key
+  throw new NodeTypeError({
+    type: name,
+    reason:
+      `Invalid key: ${String(key)} of a ${name}. May be due to its type not being comparable: keys are strings, ` +
+      `or numbers for positions.`
+  })
+}
+
+const ownSort = (protocol: GraphProtocol<object> | TreeProtocol<object>): Sort => {
+  const flatten = (node: object): Parts => {
+    const parts = protocol.flatten(node)
+    return parts.keys.every((key) => typeof key === "string")
+      ? parts
+      : { ...parts, keys: parts.keys.map((key) => asStep(protocol.name, key)) }
   }
+  return protocol._tag === "Tree"
+    ? { ...protocol, flatten, type: protocol }
+    : { ...protocol, flatten, type: protocol, touch: () => {}, version: protocol.version }
+}
 
 /** @internal The sort of a node; undefined for everything that is not a node. */
 export const sortOf = (u: unknown): Sort | undefined => {
@@ -269,3 +336,47 @@ export const isNode = (u: unknown): u is object => sortOf(u) !== undefined
 
 /** Is it a node with identity? */
 export const isGraphNode = (u: unknown): u is object => sortOf(u)?._tag === "Graph"
+
+/** What traversals know of a class of nodes: how to take one apart, and how to make one. */
+export type NodeImpl = Sort
+
+/** The protocol of a node. Throws a `NodeTypeError` for what is none: Variables and static values. */
+export const getNodeImpl = (u: unknown): NodeImpl => {
+  const sort = isVariable(u) ? undefined : sortOf(u)
+  if (sort !== undefined) return sort
+  throw isVariable(u)
+    ? new NodeTypeError({ type: u.kind, reason: `Variable is not a node: ${String(u)}` })
+    : new NodeTypeError({ type: typeof u, reason: `Unknown node type: ${String(u)}` })
+}
+
+/** A class, whatever its constructor takes. */
+type Class = abstract new(...args: never) => object
+
+const implForType = (type: Class): NodeImpl | undefined => {
+  if (type === Array) return listSort
+  if (type === Object) return dictSort
+  const prototype: unknown = type.prototype
+  if (Module.isModule(prototype)) return moduleSort(prototype, prototype)
+  return Predicate.hasProperty(prototype, Node)
+    ? ownSort(prototype[Node] as GraphProtocol<object> | TreeProtocol<object>)
+    : undefined
+}
+
+/**
+ * Are the instances of a class nodes? `Array` stands for lists, `Object` for plain objects, and Modules are nodes by
+ * being Modules.
+ */
+export const isNodeType = (type: Class): boolean => implForType(type) !== undefined
+
+/** The protocol of the instances of a class. Throws a `NodeTypeError` if they are no nodes. */
+export const getNodeImplForType = (type: Class): NodeImpl => {
+  const sort = implForType(type)
+  if (sort !== undefined) return sort
+  throw new NodeTypeError({ type: type.name, reason: `Unknown node type: ${type.name}` })
+}
+
+/** The children of a node by their keys; those of a State by their paths, with `/` between the keys. */
+export const nodeDict = (node: object): Readonly<Record<string, unknown>> => {
+  const { keys, values } = getNodeImpl(node).flatten(node)
+  return Object.fromEntries(keys.map((key, i) => [typeof key === "string" ? key : key.join("/"), values[i]]))
+}

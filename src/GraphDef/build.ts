@@ -5,7 +5,9 @@
 import * as Equal from "effect/Equal"
 import type { Trace } from "../Program/Trace.ts"
 import { type Any as Variable, cellOf, fromDefinition, isVariable } from "../Ref/Variable.ts"
+import { StructureError } from "./errors.ts"
 import type { Any as GraphDef, NodeEntry, VariableEntry } from "./GraphDef.ts"
+import { pathsOf } from "./layout.ts"
 import { type GraphSort, isNode, sortOf, type Step } from "./Node.ts"
 
 /** How to build. */
@@ -16,10 +18,10 @@ export interface BuildOptions {
   readonly outer?: ReadonlyArray<object>
   /** Writes an outer Variable. */
   readonly write?: (variable: Variable, value: unknown) => void
-  /** Changes the definition of Variables that are made: `immutable`. */
-  readonly define?: (entry: VariableEntry) => VariableEntry
   /** Called with each outer node that is about to change, before anything does. It may throw. */
   readonly guard?: (node: object) => void
+  /** For messages. */
+  readonly operation?: string
   /** Objects that earlier GraphDefs of one index space have made. */
   readonly objects?: ReadonlyArray<object>
 }
@@ -64,7 +66,8 @@ const next = (b: Builder, before: unknown): unknown => {
     case "Variable":
       return variable(b, entry)
     case "Ref":
-      return b.objects[entry.index]
+      return b.objects[entry.index] ??
+        broken(b, "an object that was made before", "none", `Nothing has the GraphDef index ${entry.index}.`)
     case "Array": {
       const value = b.values[b.leaf++]
       return value === undefined && before !== nothing ? before : value
@@ -74,18 +77,37 @@ const next = (b: Builder, before: unknown): unknown => {
   }
 }
 
+/** Throws: the entry that was just read cannot be built. */
+const broken = (b: Builder, expected: string, found: string, reason: string): never => {
+  throw new StructureError({
+    operation: b.options.operation ?? "merge",
+    misfits: [{ path: pathsOf(b.graphdef.entries)[b.entry - 1], expected, found, reason }],
+    hint: "GraphDefs that share an index space are merged together, each once, in the order in which they were split"
+  })
+}
+
+/** An index is used once. */
+const checkUnused = (b: Builder, index: number): void => {
+  if (b.objects[index] !== undefined) broken(b, "a new index", `${index}`, `GraphDef index ${index} already used.`)
+}
+
 const variable = (b: Builder, entry: VariableEntry): Variable => {
+  checkUnused(b, entry.index)
   const value = b.values[b.leaf++]
-  const { define, outer, owner, write } = b.options
+  const { outer, owner, write } = b.options
   if (entry.outerIndex === undefined || outer === undefined) {
     // A live Variable given as the value is the Variable itself.
     const made = isVariable(value)
       ? value
-      : fromDefinition(define === undefined ? entry : define(entry), value, owner)
+      : fromDefinition(entry, value, owner)
     b.objects[entry.index] = made
     return made
   }
-  const known = outer[entry.outerIndex] as Variable
+  const known = outer[entry.outerIndex]
+  if (!isVariable(known)) {
+    const found = typeName(known)
+    return broken(b, `a ${entry.kind}`, found, `Expected a Variable type for index ${entry.index}, but got ${found}.`)
+  }
   b.objects[entry.index] = known
   if (value !== undefined && write !== undefined) b.changes.push(() => write(known, value))
   const cell = cellOf(known)
@@ -97,14 +119,27 @@ const variable = (b: Builder, entry: VariableEntry): Variable => {
   return known
 }
 
+const typeName = (u: unknown): string => isVariable(u) ? u.kind : sortOf(u)?.name ?? typeof u
+
 const newNode = (b: Builder, entry: NodeEntry, sort: GraphSort): object => {
+  checkUnused(b, entry.index)
   const node = sort.create(entry.metadata, b.options.owner)
   b.objects[entry.index] = node
   for (const key of entry.keys) sort.set(node, String(key), next(b, nothing))
   return node
 }
 
-const outerNode = (b: Builder, entry: NodeEntry, sort: GraphSort, node: object): object => {
+const outerNode = (b: Builder, entry: NodeEntry, sort: GraphSort, node: object | undefined): object => {
+  checkUnused(b, entry.index)
+  if (node === undefined || sortOf(node)?.type !== sort.type) {
+    const found = typeName(node)
+    return broken(
+      b,
+      `a ${sort.name}`,
+      `a ${found}`,
+      `Expected a node of type ${sort.name} for index ${entry.index}, but got a node of type ${found}.`
+    )
+  }
   b.objects[entry.index] = node
   const { keys, values } = sort.flatten(node)
   const before = new Map<Step, unknown>(keys.map((key, i) => [key, values[i]]))

@@ -77,6 +77,9 @@ interface Kept {
   readonly holes: ReadonlyArray<{ readonly leaf: number; readonly path: Leaf["path"] }>
 }
 
+/** Equal to others of its sort, and yet not the same: an update context of an earlier call must not come back. */
+const isOpaque = (u: unknown): boolean => typeof u === "object" && u !== null && "~linum/Opaque" in u
+
 /** How many traversals are kept for one first root. */
 const most = 8
 
@@ -97,7 +100,7 @@ export const flattener = (): Flattener => {
       kept.splice(at, 1)
     }
     const flat = flatten(value)
-    if (flat.guards !== undefined) {
+    if (flat.guards !== undefined && !surface.shape.some(isOpaque)) {
       if (kept.length === most) kept.shift()
       kept.push(keep(surface, flat))
       byRoot.set(surface.roots[0], kept)

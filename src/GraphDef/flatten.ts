@@ -2,8 +2,15 @@
  * The traversal: from a value to its GraphDef, its leaves and its objects. Depth first, attributes in sorted order;
  * everything else in this room is built on this order.
  */
-import { type Hidden, hiddenOf, isModule } from "../Ref/Module.ts"
-import { type Any as Variable, cellOf, isVariable, type Metadata, type VariableCell } from "../Ref/Variable.ts"
+import { type Hidden, hiddenOf, isModule, settleFields } from "../Ref/Module.ts"
+import {
+  type Any as Variable,
+  arrayRefOf,
+  cellOf,
+  isVariable,
+  type Metadata,
+  type VariableCell
+} from "../Ref/Variable.ts"
 import type { Path } from "../State/Path.ts"
 import { isTensor, type Tensor } from "../Tensor/Tensor.ts"
 import { AliasError, StructureError } from "./errors.ts"
@@ -25,6 +32,14 @@ export interface Guards {
   readonly metadata: Array<Metadata>
 }
 
+/** An array ref that is at two places, by itself or as the storage of a Variable. */
+export interface SharedRef {
+  readonly ref: Variable
+  readonly paths: readonly [Path, Path]
+  /** Is it one object (the array ref itself) at both? Then it stays one when the value is split and merged. */
+  readonly same: boolean
+}
+
 /** A value taken apart. */
 export interface Flat {
   readonly graphdef: GraphDef
@@ -35,6 +50,7 @@ export interface Flat {
   readonly surface: ReadonlyArray<number>
   /** Undefined if something in the value does not tell when it changes. */
   readonly guards: Guards | undefined
+  readonly shared: ReadonlyArray<SharedRef>
 }
 
 /** @internal The state of one traversal. */
@@ -47,9 +63,15 @@ export interface Walk {
   readonly outer: ReadonlyMap<object, number> | undefined
   readonly guards: Guards
   guarded: boolean
+  /** Where array refs are, and those that are at two places. */
+  readonly refs: Map<Variable, Path>
+  readonly shared: Array<SharedRef>
   /** The tree nodes around the current place, up to the next graph node, to find one that holds itself. */
   around: Set<object>
 }
+
+/** Where things are that earlier traversals have met. */
+const earlier: Path = ["(an earlier value)"]
 
 /** @internal A traversal that begins; `objects` have been numbered by earlier ones. */
 export const walk = (outer?: ReadonlyArray<object>, objects: ReadonlyArray<object> = []): Walk => ({
@@ -61,6 +83,11 @@ export const walk = (outer?: ReadonlyArray<object>, objects: ReadonlyArray<objec
   outer: outer === undefined ? undefined : new Map(outer.map((o, i) => [o, i])),
   guards: { modules: [], versions: [], others: [], variables: [], metadata: [] },
   guarded: true,
+  refs: new Map(objects.flatMap((o) => {
+    const ref = isVariable(o) ? arrayRefOf(o) : undefined
+    return ref === undefined ? [] : [[ref, earlier] as const]
+  })),
+  shared: [],
   around: new Set()
 })
 
@@ -96,7 +123,12 @@ const visitStatic = (w: Walk, value: object, path: Path): void => {
   if (ArrayBuffer.isView(value)) {
     throw new StructureError({
       operation: "flatten",
-      misfits: [{ path, expected: "a Tensor", found: `a ${nameOf(value)}` }],
+      misfits: [{
+        path,
+        expected: "a Tensor",
+        found: `a ${nameOf(value)}`,
+        reason: `Arrays leaves are not supported, at '${path.join("/")}': ${nameOf(value)}(${value.byteLength} bytes)`
+      }],
       hint: "make it an array with Tensor.array: numbers that change are no part of a structure"
     })
   }
@@ -131,16 +163,25 @@ const number = (w: Walk, object: object): number => {
   return index
 }
 
+const noteRef = (w: Walk, ref: Variable, path: Path, same: boolean): void => {
+  const before = w.refs.get(ref)
+  if (before === undefined) w.refs.set(ref, path)
+  else w.shared.push({ ref, paths: [before, path], same })
+}
+
 const visitVariable = (w: Walk, variable: Variable, path: Path): void => {
   const known = w.indices.get(variable)
+  const ref = arrayRefOf(variable)
   if (known !== undefined) {
     w.entries.push({ _tag: "Ref", index: known })
+    if (ref === variable) noteRef(w, ref, path, true)
     return
   }
-  const { hooks, kind, metadata, mutable } = cellOf(variable)
+  if (ref !== undefined) noteRef(w, ref, variable === ref ? path : path.concat("value"), false)
+  const { hooks, kind, metadata, mode } = cellOf(variable)
   const index = number(w, variable)
   const outerIndex = w.outer?.get(variable)
-  w.entries.push({ _tag: "Variable", index, kind, metadata, hooks, mutable, outerIndex })
+  w.entries.push({ _tag: "Variable", index, kind, metadata, hooks, mode, outerIndex })
   w.leaves.push({ _tag: "Variable", variable, path })
   w.guards.variables.push(cellOf(variable))
   w.guards.metadata.push(metadata)
@@ -155,6 +196,7 @@ const visitGraphNode = (w: Walk, node: object, sort: GraphSort, path: Path): voi
   const index = number(w, node)
   if (isModule(node)) {
     const hidden = hiddenOf(node)
+    settleFields(node, hidden)
     w.guards.modules.push(hidden)
     w.guards.versions.push(hidden.version)
   } else if (sort.version !== undefined) {
@@ -197,7 +239,8 @@ export const finish = (w: Walk): Flat => ({
   leaves: w.leaves,
   surface: w.surface,
   objects: w.objects,
-  guards: w.guarded ? w.guards : undefined
+  guards: w.guarded ? w.guards : undefined,
+  shared: w.shared
 })
 
 /**

@@ -3,17 +3,19 @@
  * shared node by any of its names, and Variables may be given as snapshots, as live Variables or as bare values.
  */
 import { readCell } from "../Program/Trace.ts"
-import { cellOf, isVariable, type Metadata } from "../Ref/Variable.ts"
+import type { Mode } from "../Ref/modes.ts"
+import { type Any as Variable, cellOf, isVariable, type Metadata } from "../Ref/Variable.ts"
 import type { Path } from "../State/Path.ts"
 import * as PathModule from "../State/Path.ts"
 import * as State from "../State/State.ts"
-import type { Table } from "../State/Table.ts"
+import type { LeafDef, Table } from "../State/Table.ts"
 import * as Shape from "../Tensor/Shape.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import { isTensor, type Tensor } from "../Tensor/Tensor.ts"
 import * as Tree from "../Tensor/Tree.ts"
 import { AliasError, type Misfit, StructureError } from "./errors.ts"
-import type { Any as GraphDef } from "./GraphDef.ts"
+import type { Any as GraphDef, NodeEntry } from "./GraphDef.ts"
+import type { Place } from "./layout.ts"
 
 /** What `merge` and `update` take: States, snapshots, or nested plain objects of arrays. */
 export type StateLike = State.Any | State.VariableState<string, unknown> | object
@@ -24,7 +26,20 @@ export interface Gathered {
   readonly values: Array<unknown>
   /** Metadata that came with a leaf and is not what the structure has. */
   readonly metadata: Map<number, Metadata>
+  /** The same of modes. */
+  readonly modes: Map<number, Mode>
   readonly misfits: Array<Misfit>
+  /** Variables for keys that a node with identity does not have. */
+  readonly additions: Array<Addition>
+}
+
+/** A Variable, or the snapshot of one, for a key that a node does not have. */
+export interface Addition {
+  readonly path: Path
+  /** The index of the node. */
+  readonly node: number
+  readonly key: string
+  readonly given: Variable | State.VariableState<string, unknown>
 }
 
 /** No value was given. */
@@ -43,14 +58,18 @@ export const gather = (operation: string, graphdef: GraphDef, states: ReadonlyAr
   const { table } = graphdef.layout
   const size = table.paths.length
   const direct = states.length === 1 && State.isState(states[0]) ? State.inside(states[0]) : undefined
-  if (direct?.table === table) return { values: direct.values.slice(), metadata: new Map(), misfits: [] }
+  if (direct?.table === table) {
+    return { values: direct.values.slice(), metadata: new Map(), modes: new Map(), misfits: [], additions: [] }
+  }
   const g: Gathering = {
     operation,
     graphdef,
     table,
     values: Array.from({ length: size }, () => missing),
     metadata: new Map(),
+    modes: new Map(),
     misfits: [],
+    additions: [],
     givenAt: []
   }
   for (const state of states) {
@@ -76,7 +95,7 @@ const gatherState = (g: Gathering, state: State.Any): void => {
     } else {
       const place = g.graphdef.layout.resolve(path)
       if (place._tag === "Leaf") give(g, place.leaf, path, values[i], def)
-      else unknown(g, path, values[i], place._tag === "Static")
+      else unknown(g, path, isVariable(values[i]) ? values[i] : leafOf(def, values[i]), place)
     }
   })
 }
@@ -95,16 +114,19 @@ const gatherTree = (g: Gathering, value: unknown, path: Path): void => {
   } else if (State.isState(value)) {
     for (const [below, leaf] of State.toEntries(value)) gatherTree(g, leaf, [...path, ...below])
   } else {
-    unknown(g, path, value, place._tag === "Static")
+    unknown(g, path, value, place)
   }
 }
+
+const leafOf = (def: LeafDef, value: unknown): State.VariableState<string, unknown> =>
+  State.variableState(def.kind, value, def.metadata, def.mode)
 
 const give = (
   g: Gathering,
   leaf: number,
   path: Path,
   value: unknown,
-  given: { readonly kind: string; readonly metadata: Metadata } | undefined
+  given: Omit<LeafDef, "bare"> | undefined
 ): void => {
   const [def, before] = [g.table.defs[leaf], g.givenAt[leaf]]
   if (before !== undefined && !PathModule.equals(before, path) && g.values[leaf] !== value) {
@@ -123,14 +145,72 @@ const give = (
   g.values[leaf] = value
   if (given !== undefined && given.metadata !== def.metadata && !def.bare) g.metadata.set(leaf, given.metadata)
   else g.metadata.delete(leaf)
+  if (given?.mode !== undefined && given.mode !== def.mode && !def.bare) g.modes.set(leaf, given.mode)
+  else g.modes.delete(leaf)
 }
 
-const unknown = (g: Gathering, path: Path, value: unknown, isStatic: boolean): void => {
-  g.misfits.push({
-    path,
-    expected: isStatic ? "no value: the field is static" : "no value: the model has nothing at this path",
-    found: describe(value)
-  })
+/** A value where the structure has no leaf: a new Variable for a node, if it is one and `update` runs, or a misfit. */
+const unknown = (g: Gathering, path: Path, value: unknown, place: Place): void => {
+  const nowhere = place._tag === "Nowhere" && path.length > 0
+  const parent = nowhere ? nodeAt(g.graphdef, path.slice(0, -1)) : undefined
+  const key = path[path.length - 1]
+  if (g.operation === "update" && parent !== undefined && parent.index >= 0) {
+    if (State.isVariableState(value) || isVariable(value)) {
+      const before = g.additions.findIndex((a) => a.node === parent.index && a.key === key)
+      if (before >= 0) g.additions.splice(before, 1)
+      g.additions.push({ path, node: parent.index, key, given: value })
+      return
+    }
+  }
+  g.misfits.push({ path, found: describe(value), ...problem(g, path, value, place, parent) })
+}
+
+const problem = (
+  g: Gathering,
+  path: Path,
+  value: unknown,
+  place: Place,
+  parent: NodeEntry | undefined
+): Omit<Misfit, "path" | "found"> => {
+  const key = path[path.length - 1]
+  const updates = g.operation === "update"
+  const found = describe(value)
+  if (place._tag === "Static") {
+    const reason = updates
+      ? `Trying to update a non-Variable attribute '${key}' with a Variable: ${found}`
+      : `Got state for static field '${key}', this is not supported.`
+    return { expected: "no value: the field is static", reason }
+  }
+  if (place._tag === "Inner") {
+    const entry = g.graphdef.entries[place.entry]
+    const name = entry._tag === "Node" ? entry.sort.name : "a node"
+    const reason = updates
+      ? `Expected a subgraph for '${key}', but got: ${found}`
+      : `Expected value of type ${name} for '${key}', but got ${found}`
+    return { expected: `the values of a ${name}`, reason }
+  }
+  const expected = "no value: the model has nothing at this path"
+  if (updates && parent !== undefined) {
+    return {
+      expected,
+      reason: parent.index < 0
+        ? `Cannot set key '${key}' on immutable node of type ${parent.sort.name}`
+        : `A new key needs a Variable or a snapshot of one, which say its kind.`
+    }
+  }
+  return { expected, reason: `Unknown keys: {'${firstUnknown(g.graphdef, path)}'}` }
+}
+
+const nodeAt = (graphdef: GraphDef, path: Path): NodeEntry | undefined => {
+  const place = graphdef.layout.resolve(path)
+  const entry = place._tag === "Inner" ? graphdef.entries[place.entry] : undefined
+  return entry?._tag === "Node" ? entry : undefined
+}
+
+/** The first key on a path that the structure does not have. */
+const firstUnknown = (graphdef: GraphDef, path: Path): string => {
+  const at = path.findIndex((_, i) => graphdef.layout.resolve(path.slice(0, i + 1))._tag === "Nowhere")
+  return path[Math.max(at, 0)] ?? ""
 }
 
 /** Throws a `StructureError` of all misfits, if there are any. */
@@ -142,7 +222,14 @@ export const checkMisfits = (operation: string, gathered: Gathered, hint: string
 export const requireAll = (g: Gathered, graphdef: GraphDef): void => {
   const { table } = graphdef.layout
   g.values.forEach((value, i) => {
-    if (value === missing) g.misfits.push({ path: table.paths[i], expected: expectation(table, i), found: "nothing" })
+    if (value !== missing) return
+    const path = table.paths[i]
+    const parent = graphdef.layout.parent(path)
+    const node = parent === undefined ? undefined : graphdef.entries[parent.entry]
+    const reason = node?._tag === "Node"
+      ? { reason: `Expected key '${parent?.key}' in state while building node of type ${node.sort.name}.` }
+      : {}
+    g.misfits.push({ path, expected: expectation(table, i), found: "nothing", ...reason })
   })
 }
 

@@ -4,16 +4,26 @@
  */
 import * as Effect from "effect/Effect"
 import { attemptWith } from "../Tensor/attempt.ts"
-import { TraceError } from "../Tensor/errors.ts"
-import { AliasError, StructureError } from "./errors.ts"
+import {
+  comesFromInside,
+  type ContextMergeError,
+  currentContext,
+  ended,
+  isContextMergeError,
+  isContextSplitError,
+  mergeOutside,
+  type UpdateContextImpl
+} from "./context.ts"
+import type { UpdateContextError } from "./errors.ts"
 import { finish, visit, walk } from "./flatten.ts"
 import type { StateLike } from "./gather.ts"
 import type { GraphDef } from "./GraphDef.ts"
-import { bySignature, isFilterError, isMergeError, mergeWith, type Split, splitFlat } from "./split.ts"
+import { checked } from "./read.ts"
+import { bySignature, mergeWith, type Split, splitFlat } from "./split.ts"
 
 /** Splits that number their objects together. */
 export interface SplitContext {
-  readonly split: Split
+  readonly split: Split<UpdateContextError>
 }
 
 /** Merges that number their objects together. */
@@ -21,19 +31,23 @@ export interface MergeContext {
   readonly merge: <A>(
     self: GraphDef<A>,
     ...states: ReadonlyArray<StateLike>
-  ) => Effect.Effect<A, StructureError | AliasError>
+  ) => Effect.Effect<A, ContextMergeError>
 }
 
 /** The objects of a context, as long as it is open. */
 class Objects {
+  readonly #what: string
+  readonly #tag: string | undefined
   #objects: ReadonlyArray<object> | undefined = []
+  /** Have objects outside been changed: is it step 4? */
+  outside = false
+  constructor(what: string, tag: string | undefined) {
+    this.#what = what
+    this.#tag = tag
+  }
   get all(): ReadonlyArray<object> {
-    if (this.#objects !== undefined) return this.#objects
-    throw new TraceError({
-      transform: "splitContext",
-      reason: "a context was used after its end",
-      hint: "split and merge inside of the function that was given the context"
-    })
+    if (this.#objects === undefined) throw ended(this.#tag, this.#what)
+    return this.#objects
   }
   set all(objects: ReadonlyArray<object>) {
     this.#objects = objects
@@ -43,18 +57,59 @@ class Objects {
   }
 }
 
-/** Runs a function with a context, and closes it afterwards. */
+/** Runs a function with a context over the update context of a tag, if there is one, and closes it afterwards. */
 const during = <C, A, E, R>(
-  make: (objects: Objects) => C,
-  f: (context: C) => Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R> =>
-  Effect.suspend(() => {
-    const objects = new Objects()
-    return Effect.ensuring(f(make(objects)), Effect.sync(() => objects.close()))
+  what: string,
+  tag: string | undefined,
+  f: (context: C) => Effect.Effect<A, E, R>,
+  make: (objects: Objects, outer: UpdateContextImpl | undefined) => C,
+  end: (objects: Objects, outer: UpdateContextImpl) => void
+): Effect.Effect<A, E | UpdateContextError, R> =>
+  Effect.flatMap(tag === undefined ? Effect.undefined : currentContext(tag), (outer) => {
+    const objects = new Objects(what, tag)
+    return Effect.ensuring(
+      Effect.suspend(() => f(make(objects, outer))),
+      Effect.sync(() => {
+        if (outer !== undefined) end(objects, outer)
+        objects.close()
+      })
+    )
   })
 
+const splitting = (objects: Objects, outer: UpdateContextImpl | undefined): SplitContext => ({
+  split: bySignature<Split<UpdateContextError>>((self: unknown, ...filters: ReadonlyArray<never>) =>
+    attemptWith(isContextSplitError, () => {
+      const w = walk(outer?.inner, objects.all)
+      visit(w, self, [], false)
+      const parts = splitFlat(checked(finish(w)), filters)
+      objects.all = w.objects
+      return parts
+    })
+  )
+})
+
+const merging = (objects: Objects, outer: UpdateContextImpl | undefined): MergeContext => ({
+  merge: <M>(self: GraphDef<M>, ...states: ReadonlyArray<StateLike>) =>
+    attemptWith(isContextMergeError, () => {
+      const before = objects.all
+      const outside = outer === undefined || !comesFromInside(self) ? undefined : outer.checkMerge()
+      const made = outside === undefined
+        ? mergeWith(self, states, { objects: before })
+        : mergeOutside(self, states, outside, before)
+      objects.all = made.objects
+      objects.outside ||= outside !== undefined
+      return made.value as M
+    })
+})
+
+/** A context given to a function, by itself or over the update context of a tag. */
+export interface WithContext<C> {
+  <A, E, R>(f: (context: C) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R>
+  <A, E, R>(tag: string, f: (context: C) => Effect.Effect<A, E, R>): Effect.Effect<A, E | UpdateContextError, R>
+}
+
 /**
- * Splits of several models that share objects:
+ * Splits of several models that share objects. With a tag they are steps 1 and 3 of the update context of that tag.
  *
  * ```ts import.meta.vitest
  * import { Effect } from "effect"
@@ -78,30 +133,31 @@ const during = <C, A, E, R>(
  * @category combinators
  * @since 0.1.0
  */
-export const splitContext = <A, E, R>(f: (context: SplitContext) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  during((objects) => ({
-    split: bySignature<Split>((self: unknown, ...filters: ReadonlyArray<never>) =>
-      attemptWith(isFilterError, () => {
-        const w = walk(undefined, objects.all)
-        visit(w, self, [], false)
-        objects.all = w.objects
-        return splitFlat(finish(w), filters)
-      })
-    )
-  }), f)
+export const splitContext: WithContext<SplitContext> = bySignature((...args: ReadonlyArray<never>) => {
+  const [tag, f] = argumentsOf<SplitContext>(args)
+  return during("A splitContext", tag, f, splitting, (objects, outer) => outer.splitEnd(objects.all))
+})
 
 /**
- * Merges of what one `splitContext` split, in the same order.
+ * Merges of what one `splitContext` split, in the same order. With a tag they are steps 2 and 4 of its update context.
  *
  * @category combinators
  * @since 0.1.0
  */
-export const mergeContext = <A, E, R>(f: (context: MergeContext) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  during((objects): MergeContext => ({
-    merge: <M>(self: GraphDef<M>, ...states: ReadonlyArray<StateLike>) =>
-      attemptWith(isMergeError, () => {
-        const made = mergeWith(self, states, objects.all)
-        objects.all = made.objects
-        return made.value as M
-      })
-  }), f)
+export const mergeContext: WithContext<MergeContext> = bySignature((...args: ReadonlyArray<never>) => {
+  const [tag, f] = argumentsOf<MergeContext>(args)
+  return during(
+    "A mergeContext",
+    tag,
+    f,
+    merging,
+    (objects, outer) => objects.outside ? outer.clear() : outer.mergeEnd(objects.all)
+  )
+})
+
+type Use<C> = (context: C) => Effect.Effect<unknown, unknown, unknown>
+
+const argumentsOf = <C>(args: ReadonlyArray<unknown>): readonly [tag: string | undefined, f: Use<C>] => {
+  const [first, second] = args
+  return typeof first === "string" ? [first, second as Use<C>] : [undefined, first as Use<C>]
+}

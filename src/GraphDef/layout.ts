@@ -47,7 +47,7 @@ export class Layout {
         leaf.set(at, paths.length)
         paths.push(path)
         owned.push(within)
-        defs.push(e._tag === "Array" ? bareDef : { kind: e.kind, metadata: e.metadata, bare: false })
+        defs.push(e._tag === "Array" ? bareDef : { kind: e.kind, metadata: e.metadata, mode: e.mode, bare: false })
       }
       return at
     }
@@ -76,6 +76,15 @@ export class Layout {
     return { _tag: "Nowhere" }
   }
 
+  /** The node that holds what is at a path, by the position of its entry, and the key there. */
+  parent(path: Path): { readonly entry: number; readonly key: string } | undefined {
+    for (let used = path.length - 1; used >= 0; used--) {
+      const place = this.resolve(path.slice(0, used))
+      if (place._tag === "Inner") return { entry: place.entry, key: path.slice(used).join("/") }
+    }
+    return undefined
+  }
+
   #follow(at: number): number | undefined {
     const e = this.#entries[at]
     return e._tag === "Ref" ? this.#home.get(e.index) : at
@@ -92,3 +101,15 @@ const stepLength = (step: Step): number => typeof step === "string" ? 1 : step.l
 
 const startsAt = (path: Path, from: number, step: Step): boolean =>
   typeof step === "string" ? path[from] === step : step.every((key, i) => path[from + i] === key)
+
+/** The path of each entry. */
+export const pathsOf = (entries: ReadonlyArray<Entry>): ReadonlyArray<Path> => {
+  const paths: Array<Path> = []
+  const go = (path: Path): void => {
+    const e = entries[paths.length]
+    paths.push(path)
+    if (e?._tag === "Node") { for (const key of e.keys) go(path.concat(key)) }
+  }
+  go([])
+  return paths
+}

@@ -1,10 +1,12 @@
 /**
  * GraphDefs as text: a tree of attributes, and a diagram.
  */
+import { flags, type Mode } from "../Ref/modes.ts"
 import type { Any, Entry } from "./GraphDef.ts"
 import type { Step } from "./Node.ts"
 
-const stepText = (step: Step): string => typeof step === "string" ? step : step.join("/")
+/** @internal A step as one word. */
+export const stepText = (step: Step): string => typeof step === "string" ? step : step.join("/")
 
 const staticText = (value: unknown): string => {
   if (typeof value === "string") return JSON.stringify(value)
@@ -15,6 +17,8 @@ const staticText = (value: unknown): string => {
 
 const metadataText = (metadata: Readonly<Record<string, unknown>>): string =>
   Object.entries(metadata).map(([key, value]) => `, ${key}=${staticText(value)}`).join("")
+
+const modeText = (mode: Mode): string => flags(mode).map(([flag, value]) => `, ${flag}=${String(value)}`).join("")
 
 const outerText = (outerIndex: number | undefined): string => outerIndex === undefined ? "" : `, outer=${outerIndex}`
 
@@ -33,14 +37,13 @@ const visitEntries = (
   go("", 0, -1)
 }
 
-const entryText = (e: Entry): string => {
+/** @internal An entry as a line. */
+export const entryText = (e: Entry): string => {
   switch (e._tag) {
     case "Node":
       return e.index < 0 ? e.sort.name : `${e.sort.name}(index=${e.index}${outerText(e.outerIndex)})`
     case "Variable":
-      return `${e.kind}(index=${e.index}${e.mutable ? "" : ", mutable=false"}${metadataText(e.metadata)}${
-        outerText(e.outerIndex)
-      })`
+      return `${e.kind}(index=${e.index}${metadataText(e.metadata)}${modeText(e.mode)}${outerText(e.outerIndex)})`
     case "Ref":
       return `Ref(index=${e.index})`
     case "Array":

@@ -6,14 +6,22 @@ import { currentUnsafe, readCell, type Trace } from "../Program/Trace.ts"
 import { hiddenOf, isModule } from "../Ref/Module.ts"
 import { cellOf } from "../Ref/Variable.ts"
 import { type Flat, flatten, type Leaf, stillHolds } from "./flatten.ts"
+import { sharedRef } from "./sharedRefs.ts"
+
+/** @internal Throws for two Variables with one array ref: they would be two of their own when they are made again. */
+export const checked = (flat: Flat): Flat => {
+  const found = flat.shared.find(({ same }) => !same)
+  if (found !== undefined) throw sharedRef("flatten", found.ref, found.paths)
+  return flat
+}
 
 /** The traversal of a value. A Module keeps its own. */
 export const traverse = (root: unknown): Flat => {
-  if (!isModule(root)) return flatten(root)
+  if (!isModule(root)) return checked(flatten(root))
   const hidden = hiddenOf(root)
   const kept = hidden.traversal as Flat | undefined
   if (kept?.guards !== undefined && stillHolds(kept.guards)) return kept
-  const flat = flatten(root)
+  const flat = checked(flatten(root))
   hidden.traversal = flat.guards === undefined ? undefined : flat
   return flat
 }

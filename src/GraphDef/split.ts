@@ -4,18 +4,21 @@
  */
 import * as Effect from "effect/Effect"
 import { currentUnsafe } from "../Program/Trace.ts"
-import type { Any as Variable } from "../Ref/Variable.ts"
+import { defaultMode, type Mode, toArray, toImmutable, toMutable, toRef } from "../Ref/modes.ts"
+import { ArrayRef } from "../Ref/Variable.ts"
 import { FilterError } from "../State/errors.ts"
 import type { Filter } from "../State/Filter.ts"
 import { assign, checkCovered, type Group, takeGroup } from "../State/partition.ts"
 import * as State from "../State/State.ts"
-import type { Check, KindsOf, SelectedStates, SplitStates, StateOf } from "../State/types.ts"
+import { mapModes, Table } from "../State/Table.ts"
+import type { Check, KindsOf, LiveStates, SelectedStates, SplitStates, StateOf } from "../State/types.ts"
 import { attemptWith } from "../Tensor/attempt.ts"
-import { build } from "./build.ts"
+import { build, type BuildOptions } from "./build.ts"
 import { AliasError, StructureError } from "./errors.ts"
 import type { Flat } from "./flatten.ts"
 import { checkMisfits, gather, type Gathered, requireAll, type StateLike } from "./gather.ts"
-import { type Any, fromEntries, type GraphDef } from "./GraphDef.ts"
+import { type Any, type Entry, fromEntries, type GraphDef } from "./GraphDef.ts"
+import type { LeafMetadata } from "./Node.ts"
 import { snapshot, traverse } from "./read.ts"
 
 /** @internal */
@@ -44,12 +47,12 @@ export const splitFlat = (flat: Flat, filters: ReadonlyArray<Filter>): ReadonlyA
   return [flat.graphdef, ...assignment.groups.map((group) => part(values, group))]
 }
 
-/** The type of `split`. */
-export interface Split {
+/** The type of `split`, and of what may fail with `E` too. */
+export interface Split<E = never> {
   <A, const Fs extends ReadonlyArray<Filter>>(
     self: A & Check<KindsOf<NoInfer<A>>, NoInfer<Fs>>,
     ...filters: Fs
-  ): Effect.Effect<[GraphDef<A>, ...SplitStates<A, KindsOf<A>, Fs>], FilterError>
+  ): Effect.Effect<[GraphDef<A>, ...SplitStates<A, KindsOf<A>, Fs>], FilterError | E>
 }
 
 /** The type of `splitWith`. */
@@ -140,19 +143,20 @@ const select = (flat: Flat, values: ReadonlyArray<unknown>, filters: ReadonlyArr
  * @category getters
  * @since 0.1.0
  */
-export const variables = (
+export const variables: <A, const Fs extends ReadonlyArray<Filter>>(
+  self: A,
+  ...filters: Fs
+) => Effect.Effect<LiveStates<A, KindsOf<A>, Fs>, FilterError> = (
   self: unknown,
   ...filters: ReadonlyArray<Filter>
-): Effect.Effect<State.State<Variable>, FilterError> =>
+): Effect.Effect<never, FilterError> =>
   attemptWith(isFilterError, () => {
     const flat = traverse(self)
     const values = flat.leaves.map((leaf) => leaf._tag === "Variable" ? leaf.variable : leaf.tensor)
     const { table } = flat.graphdef.layout
-    const live = State.fromTable<Variable>(table, values)
-    if (filters.length === 0) return live
-    const positions = assign(table, filters, (i) => values[i]).groups.flatMap((group) => group.positions)
-    const chosen = new Set(positions)
-    return State.pick(live, (_, i) => chosen.has(i))
+    if (filters.length === 0) return State.fromTable(table, values) as never
+    const live = assign(table, filters, (i) => values[i]).groups.map((group) => takeGroup(values, group))
+    return (live.length === 1 ? live[0] : live) as never
   })
 
 /** The structure of a model. */
@@ -175,8 +179,7 @@ export const isMergeError = (u: unknown): u is StructureError | AliasError =>
 export const merge = <A>(
   self: GraphDef<A>,
   ...states: ReadonlyArray<StateLike>
-): Effect.Effect<A, StructureError | AliasError> =>
-  attemptWith(isMergeError, () => mergeWith(self, states, []).value as A)
+): Effect.Effect<A, StructureError | AliasError> => attemptWith(isMergeError, () => mergeWith(self, states).value as A)
 
 /**
  * @internal What `merge` makes, and all objects by index: those that earlier merges of one index space made, and its
@@ -185,22 +188,25 @@ export const merge = <A>(
 export const mergeWith = (
   self: Any,
   states: ReadonlyArray<StateLike>,
-  objects: ReadonlyArray<object>
+  options: Omit<BuildOptions, "owner" | "define"> = {}
 ): { readonly value: unknown; readonly objects: ReadonlyArray<object> } => {
-  const gathered = gather("merge", self, states)
+  const operation = options.operation ?? "merge"
+  const gathered = gather(operation, self, states)
   requireAll(gathered, self)
-  checkMisfits("merge", gathered, "give exactly the leaves of the GraphDef, in one or several States")
-  const definition = gathered.metadata.size === 0 ? self : withMetadata(self, gathered.metadata)
-  return build(definition, gathered.values, { owner: currentUnsafe(), objects })
+  checkMisfits(operation, gathered, "give exactly the leaves of the GraphDef, in one or several States")
+  const definition = gathered.metadata.size + gathered.modes.size === 0 ? self : withOwn(self, gathered)
+  return build(definition, gathered.values, { owner: currentUnsafe(), ...options })
 }
 
-/** The structure with other metadata at some leaves. */
-const withMetadata = <A>(self: GraphDef<A>, metadata: Gathered["metadata"]): GraphDef<A> => {
+/** The structure with the metadata and modes that came with the leaves. */
+const withOwn = <A>(self: GraphDef<A>, { metadata, modes }: Gathered): GraphDef<A> => {
   let leaf = 0
   return fromEntries(self.entries.map((e) => {
     if (e._tag !== "Variable" && e._tag !== "Array") return e
-    const own = metadata.get(leaf++)
-    return own === undefined || e._tag === "Array" ? e : { ...e, metadata: own }
+    const at = leaf++
+    return e._tag === "Array"
+      ? e
+      : { ...e, metadata: metadata.get(at) ?? e.metadata, mode: modes.get(at) ?? e.mode }
   }))
 }
 
@@ -210,32 +216,81 @@ const withMetadata = <A>(self: GraphDef<A>, metadata: Gathered["metadata"]): Gra
  * @category combinators
  * @since 0.1.0
  */
-export const clone = <A>(self: A): Effect.Effect<A> => copy(self, undefined)
+export const clone = <A>(self: A): Effect.Effect<A> => copy(self, (graphdef) => graphdef)
 
-const copy = <A>(self: A, mutable: boolean | undefined): Effect.Effect<A> =>
+const copy = <A>(self: A, change: (graphdef: Any) => Any): Effect.Effect<A> =>
   Effect.sync(() => {
     const flat = traverse(self)
-    return build(flat.graphdef, snapshot(flat), {
-      owner: currentUnsafe(),
-      ...mutable === undefined ? {} : { define: (entry) => ({ ...entry, mutable }) }
-    }).value as A
+    return build(change(flat.graphdef), snapshot(flat), { owner: currentUnsafe() }).value as A
   })
 
-/**
- * A copy of a model whose Variables are read-only.
- *
- * @category combinators
- * @since 0.1.0
- */
-export const immutable = <A>(self: A): Effect.Effect<A> => copy(self, false)
+/** A copy whose Variables (and snapshots of some) have another mode. Array refs have none. */
+const convert = (f: (mode: Mode) => Mode) => <A>(self: A): Effect.Effect<A> =>
+  copy(self, ({ entries }) =>
+    fromEntries(entries.map((e): Entry => {
+      if (e._tag === "Variable") return e.kind === ArrayRef.tag ? e : { ...e, mode: f(e.mode) }
+      return e._tag === "Node" ? { ...e, metadata: convertMetadata(e.metadata, e.sort.name, f) } : e
+    })))
+
+/** What is static of a State and of a snapshot has modes in it. */
+const convertMetadata = (metadata: unknown, sort: string, f: (mode: Mode) => Mode): unknown => {
+  if (metadata instanceof Table) return mapModes(metadata, f)
+  if (sort !== "VariableState") return metadata
+  const own = metadata as LeafMetadata
+  return { ...own, mode: f(own.mode ?? defaultMode) }
+}
 
 /**
- * A copy of a model whose Variables can be written.
+ * A copy of a value (a Variable, a Module, a State, or anything that holds some) whose Variables are read-only. They
+ * remember their mode as `hadRef` and `wasHijax`, and `mutable` gives it back.
+ *
+ * ```ts import.meta.vitest
+ * import { Effect } from "effect"
+ * import * as nnx from "linum"
+ *
+ * const program = Effect.gen(function*() {
+ *   const v = yield* nnx.Variable.make(nnx.Tensor.array(0, { dtype: "int32" }), { hasRef: true })
+ *   const frozen = yield* nnx.immutable(v)
+ *   console.log(String(frozen))
+ *   // => Variable( # 1 (4 B)
+ *   //   value=Array(0, dtype=int32),
+ *   //   isMutable=false,
+ *   //   hadRef=true
+ *   // )
+ *   console.log((yield* nnx.mutable(frozen)).hasRef) // => true
+ * })
+ * Effect.runSync(program)
+ * ```
  *
  * @category combinators
  * @since 0.1.0
  */
-export const mutable = <A>(self: A): Effect.Effect<A> => copy(self, true)
+export const immutable: <A>(self: A) => Effect.Effect<A> = convert(toImmutable)
+
+/**
+ * A copy of a value whose Variables can be written, in the mode that they had before `immutable`.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const mutable: <A>(self: A) => Effect.Effect<A> = convert(toMutable)
+
+/**
+ * A copy of a value whose Variables keep their values in array refs (`hasRef`), which `getRawValue` gives. One that is
+ * read-only stays so, and gets its array ref from `mutable`.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const asRefVars: <A>(self: A) => Effect.Effect<A> = convert(toRef)
+
+/**
+ * A copy of a value whose Variables have no array refs: the inverse of `asRefVars`.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const toArrays: <A>(self: A) => Effect.Effect<A> = convert(toArray)
 
 /** The States of a model's type: what `state` gives without filters. */
 export type { StateOf }

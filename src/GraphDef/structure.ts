@@ -106,8 +106,13 @@ const without = (value: unknown, rest: Path, path: Path): unknown => {
   if (!isPlainObject(value)) {
     throw new StructureError({
       operation: "pop",
-      misfits: [{ path, expected: "a Variable in a field or a plain object", found: "one in an array" }],
-      hint: "Cannot pop a position of an array: the others would move"
+      misfits: [{
+        path,
+        expected: "a Variable in a field or a plain object",
+        found: "one in an array",
+        reason: `Cannot pop key '${rest[0]}' from node of type ${sortOf(value)?.name ?? "Array"}`
+      }],
+      hint: "the other elements would move; nothing was removed"
     })
   }
   const [key, ...below] = rest

@@ -5,7 +5,15 @@
 import type * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import { currentUnsafe } from "../Program/Trace.ts"
-import { type Any as Variable, cellOf, ImmutableVariableError, writeAll } from "../Ref/Variable.ts"
+import {
+  type Any as Variable,
+  cellOf,
+  fromDefinition,
+  ImmutableVariableError,
+  isVariable,
+  kind,
+  writeAll
+} from "../Ref/Variable.ts"
 import { attemptWith } from "../Tensor/attempt.ts"
 import { TraceError } from "../Tensor/errors.ts"
 import { build } from "./build.ts"
@@ -13,6 +21,7 @@ import { AliasError, StructureError } from "./errors.ts"
 import type { Flat } from "./flatten.ts"
 import { checkMisfits, describe, fits, gather, type Gathered, missing, type StateLike, unwrap } from "./gather.ts"
 import { type Any, fromEntries } from "./GraphDef.ts"
+import { sortOf } from "./Node.ts"
 import { checkNode, checkOwner } from "./owner.ts"
 import { traverse } from "./read.ts"
 
@@ -25,8 +34,13 @@ const isUpdateError = (u: unknown): u is UpdateError =>
 
 /**
  * Writes States into a model, in place; what they leave out stays. Takes States, snapshots, and nested plain objects of
- * arrays. Arrays must have the shapes and dtypes that are there. Fails with a `StructureError` that lists everything
- * that does not fit, and then nothing is written.
+ * arrays; of several the later ones count. Arrays must have the shapes and dtypes that are there.
+ *
+ * A Variable, or the snapshot of one, at a key that a Module does not have becomes a new field of it, so that what `pop`
+ * took can be put back; Variables are copied, and a snapshot has no hooks. Bare arrays do not say what they are, so a key
+ * that is not there is a misfit, as is every path whose Module is not there: a State of another model does not slip in.
+ *
+ * Fails with a `StructureError` that lists everything that does not fit, and then nothing is written.
  *
  * ```ts import.meta.vitest
  * import { Effect } from "effect"
@@ -46,7 +60,7 @@ const isUpdateError = (u: unknown): u is UpdateError =>
  * const wrong = Effect.runSync(Effect.flip(nnx.update(model, { kernel: nnx.Tensor.ones([3, 2]), bias: nnx.Tensor.ones([3]) })))
  * console.log(wrong.message)
  * // => update: 2 paths do not fit; nothing was written
- * //   bias: expected no value: the model has nothing at this path, found f32[3]
+ * //   bias: expected no value: the model has nothing at this path, found f32[3]. A new key needs a Variable or a snapshot of one, which say its kind.
  * //   kernel: expected f32[2,3], found f32[3,2]
  * ```
  *
@@ -59,9 +73,11 @@ export const update = (self: unknown, ...states: ReadonlyArray<StateLike>): Effe
     const gathered = gather("update", flat.graphdef, states)
     const plan = planned(flat, gathered)
     checkMisfits("update", gathered, "nothing was written")
+    for (const { node } of gathered.additions) checkNode("update", flat.objects[node])
     writeMetadata(flat, gathered)
     if (plan.arrays) writeArrays(flat, gathered)
     writeAll(plan.variables, plan.values)
+    addVariables(flat, gathered.additions)
   })
 
 /** What an update will write. */
@@ -92,7 +108,7 @@ const planned = (flat: Flat, gathered: Gathered): Plan => {
     const cell = cellOf(leaf.variable)
     const before = trace === undefined ? cell.raw : trace.read(cell)
     if (before === value) continue
-    if (!cell.mutable) throw new ImmutableVariableError({ kind: cell.kind })
+    if (!cell.mode.isMutable) throw new ImmutableVariableError({ kind: cell.kind })
     if (!fits(before, value)) misfit(gathered, flat, i, before, value)
     plan.variables.push(leaf.variable)
     plan.values.push(value)
@@ -119,6 +135,29 @@ const writeMetadata = (flat: Flat, gathered: Gathered): void => {
     checkOwner("update", cell.owner, "metadata of a Variable")
     cell.metadata = merged
   }
+}
+
+/** New keys of nodes get Variables of their own: what a snapshot tells of, or copies. One that was given twice is one. */
+const addVariables = (flat: Flat, additions: Gathered["additions"]): void => {
+  const copies = new Map<Variable, Variable>()
+  for (const { given, key, node } of additions) {
+    const known = isVariable(given) ? copies.get(given) : undefined
+    const made = known ?? copyOf(given)
+    if (isVariable(given)) copies.set(given, made)
+    const object = flat.objects[node]
+    const sort = sortOf(object)
+    if (sort?._tag !== "Graph") continue
+    sort.set(object, key, made)
+    sort.touch(object)
+  }
+}
+
+const copyOf = (given: Gathered["additions"][number]["given"]): Variable => {
+  if (isVariable(given)) return fromDefinition(cellOf(given), unwrap(given), currentUnsafe())
+  const { metadata, mode, value } = given
+  return mode === undefined
+    ? kind(given.kind).makeUnsafe(value, { metadata })
+    : fromDefinition({ kind: given.kind, metadata, hooks: {}, mode }, value, currentUnsafe())
 }
 
 /** Bare arrays are fields, so new ones are a change of structure. */

@@ -85,7 +85,7 @@ export const outerMerge = (
  * Runs a function on a copy of a model (or of several, in an array or object) and brings what it changed back: all four
  * steps in one Effect. Values of Variables, fields set, removed or swapped inside reach the objects outside, which stay
  * the same objects; where the result of the function has objects of the copy, it has the outer ones in their place.
- * When the function fails, nothing is changed.
+ * When the function fails, nothing is changed. (Flax has the four steps only one by one: `updateContext`.)
  *
  * ```ts import.meta.vitest
  * import { Effect } from "effect"
@@ -100,7 +100,7 @@ export const outerMerge = (
  *   mean: nnx.BatchStat.makeUnsafe(nnx.Tensor.zeros([3]))
  * })
  *
- * const program = nnx.GraphDef.updateContext(model, (inner) =>
+ * const program = nnx.transact(model, (inner) =>
  *   Effect.andThen(nnx.setAttribute(inner, "trained", true), Effect.succeed(inner)))
  * console.log(Effect.runSync(program) === model, Object.keys(model)) // => true [ 'kernel', 'mean', 'trained' ]
  * ```
@@ -108,7 +108,7 @@ export const outerMerge = (
  * @category combinators
  * @since 0.1.0
  */
-export const updateContext = <A, B, E, R>(
+export const transact = <A, B, E, R>(
   value: A,
   f: (inner: A) => Effect.Effect<B, E, R>
 ): Effect.Effect<B, E, R> =>

@@ -12,7 +12,7 @@ import * as lax from "../Tensor/lax/index.ts"
 import { take } from "../Tensor/numpy/indexing.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import type { Tensor } from "../Tensor/Tensor.ts"
-import { type Initializer, varianceScaling } from "./initializers.ts"
+import { type ParameterInitializer, varianceScaling } from "./initializers.ts"
 import { checkFeatures, type MakeError, param, type ParamOf, promoteDType, typed } from "./support.ts"
 
 /** Options of `Embed`. */
@@ -22,7 +22,7 @@ export interface EmbedOptions {
   /** The dtype of the parameter, float32 by default. */
   readonly paramDtype?: DType.DType | undefined
   /** Normal numbers of variance 1 / features by default. */
-  readonly embeddingInit?: Initializer | undefined
+  readonly embeddingInit?: ParameterInitializer | undefined
   readonly embeddingMetadata?: Metadata | undefined
 }
 

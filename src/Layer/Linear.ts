@@ -11,7 +11,7 @@ import type { TensorError } from "../Tensor/errors.ts"
 import * as lax from "../Tensor/lax/index.ts"
 import { add } from "../Tensor/numpy/elementwise.ts"
 import type { Tensor } from "../Tensor/Tensor.ts"
-import { type Initializer, lecunNormal, zeros } from "./initializers.ts"
+import { lecunNormal, type ParameterInitializer, zeros } from "./initializers.ts"
 import {
   checkFeatures,
   type MakeError,
@@ -32,9 +32,9 @@ export interface KernelOptions<UseBias extends boolean = boolean> {
   /** The dtype of the parameters, float32 by default. */
   readonly paramDtype?: DType | undefined
   /** `lecunNormal()` by default. */
-  readonly kernelInit?: Initializer | undefined
+  readonly kernelInit?: ParameterInitializer | undefined
   /** `zeros` by default. */
-  readonly biasInit?: Initializer | undefined
+  readonly biasInit?: ParameterInitializer | undefined
   /** Accumulate products in this dtype, and give it. */
   readonly preferredElementType?: DType | undefined
   readonly kernelMetadata?: Metadata | undefined
@@ -98,7 +98,7 @@ export class Linear<UseBias extends boolean = true> extends Module("Linear")<Lin
 
   /** Fails with a `ShapeError` if the last axis of x has another size than `inFeatures`. */
   apply(x: Tensor): Effect.Effect<Tensor, TensorError> {
-    return apply(this, x)
+    return applyLinear(this, x)
   }
 }
 
@@ -115,7 +115,8 @@ const make = Effect.fnUntraced(function*<UseBias extends boolean>(
   return new Linear<UseBias>({ kernel, bias, inFeatures, outFeatures, ...fields })
 }, typed)
 
-const apply = Effect.fnUntraced(function*(self: Linear<boolean>, inputs: Tensor) {
+/** x · kernel + bias, for all that has the fields of a `Linear`. */
+export const applyLinear = Effect.fnUntraced(function*(self: LinearFields<boolean>, inputs: Tensor) {
   const name = `Linear(${self.inFeatures}, ${self.outFeatures})`
   const stored = yield* Ref.get(self.kernel)
   checkFeatures(name, inputs, self.inFeatures, stored)

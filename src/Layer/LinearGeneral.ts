@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
 import { Module } from "../Ref/Module.ts"
 import type { Rngs } from "../Ref/Rngs.ts"
+import { mapRawValue } from "../Ref/variableMetadata.ts"
 import { ShapeError, type TensorError } from "../Tensor/errors.ts"
 import * as lax from "../Tensor/lax/index.ts"
 import { add } from "../Tensor/numpy/elementwise.ts"
@@ -13,7 +14,7 @@ import { reshape } from "../Tensor/numpy/shaping.ts"
 import * as Shape from "../Tensor/Shape.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import type { Tensor } from "../Tensor/Tensor.ts"
-import type { Initializer } from "./initializers.ts"
+import type { ParameterInitializer } from "./initializers.ts"
 import { kernelDefaults, type KernelFields, type KernelOptions } from "./Linear.ts"
 import { type MakeError, param, paramIf, promoteDType, typed } from "./support.ts"
 
@@ -95,8 +96,8 @@ const leading = (name: string, batchAxis: Readonly<Record<number, number>>): Rea
 }
 
 /** Initializes a matrix, and gives it the shape of the parameter. */
-const flattened = (init: Initializer, flat: Shape.Shape): Initializer => (key, shape, dtype) =>
-  reshape(init(key, flat, dtype), shape)
+const flattened = (init: ParameterInitializer, flat: Shape.Shape): ParameterInitializer => (key, shape, dtype) =>
+  mapRawValue(init(key, flat, dtype), (matrix: Tensor) => reshape(matrix, shape))
 
 const make = Effect.fnUntraced(function*<UseBias extends boolean>(
   inputs: Several,

@@ -18,7 +18,7 @@ import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import { literal, type Tensor } from "../Tensor/Tensor.ts"
 import { type AttentionFn, cachedMask, combineMasks, dotProductAttention, int } from "./attention.ts"
 import { forkStream, nextKey } from "./Dropout.ts"
-import { type Initializer, lecunNormal, zeros } from "./initializers.ts"
+import { lecunNormal, type ParameterInitializer, zeros } from "./initializers.ts"
 import { LayerNorm } from "./LayerNorm.ts"
 import { LinearGeneral, type LinearGeneralOptions } from "./LinearGeneral.ts"
 import { type MakeError, typed } from "./support.ts"
@@ -42,12 +42,12 @@ export interface MultiHeadAttentionOptions<UseBias extends boolean = boolean> {
   readonly broadcastDropout?: boolean | undefined
   /** Drop nothing; false by default. */
   readonly deterministic?: boolean | undefined
-  readonly kernelInit?: Initializer | undefined
+  readonly kernelInit?: ParameterInitializer | undefined
   /** `kernelInit` by default. */
-  readonly outKernelInit?: Initializer | undefined
-  readonly biasInit?: Initializer | undefined
+  readonly outKernelInit?: ParameterInitializer | undefined
+  readonly biasInit?: ParameterInitializer | undefined
   /** `biasInit` by default. */
-  readonly outBiasInit?: Initializer | undefined
+  readonly outBiasInit?: ParameterInitializer | undefined
   /** Add biases in all projections; true by default. */
   readonly useBias?: UseBias | undefined
   /** What attends; `dotProductAttention` by default. */

@@ -55,7 +55,7 @@ export { Dropout, type DropoutCall, type DropoutOptions } from "./Dropout.ts"
 export { Embed, type EmbedOptions } from "./Embed.ts"
 export { GroupNorm, type GroupNormFields, type GroupNormOptions } from "./GroupNorm.ts"
 export * as initializers from "./initializers.ts"
-export type { Initializer } from "./initializers.ts"
+export type { Initializer, ParameterInitializer } from "./initializers.ts"
 export {
   LayerNorm,
   type LayerNormFields,
@@ -66,6 +66,15 @@ export {
 } from "./LayerNorm.ts"
 export { type KernelFields, type KernelOptions, Linear, type LinearFields } from "./Linear.ts"
 export { LinearGeneral, type LinearGeneralFields, type LinearGeneralOptions } from "./LinearGeneral.ts"
+export {
+  LoRA,
+  type LoRAFields,
+  LoRALinear,
+  type LoRALinearOptions,
+  type LoRAMatrices,
+  type LoRAOptions,
+  LoRAParam
+} from "./LoRA.ts"
 export {
   MultiHeadAttention,
   type MultiHeadAttentionCall,

@@ -9,6 +9,7 @@
  */
 import { closedProgram } from "../Program/build.ts"
 import * as control from "../Program/control.ts"
+import type { VariableMetadata } from "../Ref/variableMetadata.ts"
 import * as DType from "../Tensor/DType.ts"
 import { ShapeError } from "../Tensor/errors.ts"
 import { nearest } from "../Tensor/float16.ts"
@@ -32,6 +33,18 @@ import { literal, type Tensor } from "../Tensor/Tensor.ts"
  * @since 0.1.0
  */
 export type Initializer = (key: Tensor, shape: Shape.Shape, dtype?: DType.DType) => Tensor
+
+/**
+ * An initializer for a parameter of a layer, which may give metadata and hooks with the value (`withMetadata`).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ParameterInitializer = (
+  key: Tensor,
+  shape: Shape.Shape,
+  dtype?: DType.DType
+) => Tensor | VariableMetadata<Tensor>
 
 /** A number as a dtype has it. */
 const rounded = (x: number, dtype: DType.DType): number => dtype === "float32" ? Math.fround(x) : nearest(x, dtype)

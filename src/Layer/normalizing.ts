@@ -16,7 +16,7 @@ import { reshape } from "../Tensor/numpy/shaping.ts"
 import * as Shape from "../Tensor/Shape.ts"
 import { literal, type Tensor } from "../Tensor/Tensor.ts"
 import { pmean } from "../Transform/collectives.ts"
-import { type Initializer, ones, zeros } from "./initializers.ts"
+import { ones, type ParameterInitializer, zeros } from "./initializers.ts"
 import { canonicalDType, type ParamIf, paramIf } from "./support.ts"
 
 /** Options of all normalization layers. */
@@ -32,9 +32,9 @@ export interface NormOptions<UseScale extends boolean = boolean, UseBias extends
   /** Add a parameter; true by default. */
   readonly useBias?: UseBias | undefined
   /** `ones` by default. */
-  readonly scaleInit?: Initializer | undefined
+  readonly scaleInit?: ParameterInitializer | undefined
   /** `zeros` by default. */
-  readonly biasInit?: Initializer | undefined
+  readonly biasInit?: ParameterInitializer | undefined
   /** The name of a `vmap` axis over which statistics are taken as well. */
   readonly axisName?: string | undefined
   /** Compute the variance as mean(x²) - mean(x)²; true by default. */
@@ -67,7 +67,7 @@ export const normFields = <UseScale extends boolean, UseBias extends boolean>(
   // Without the options, `UseScale` and `UseBias` are their defaults, true.
   const useScale = (options.useScale ?? true) as UseScale
   const useBias = (options.useBias ?? true) as UseBias
-  const parameter = <Use extends boolean>(use: Use, init: Initializer, metadata: Metadata | undefined) =>
+  const parameter = <Use extends boolean>(use: Use, init: ParameterInitializer, metadata: Metadata | undefined) =>
     paramIf(use, { init, shape: [numFeatures], dtype: paramDtype, metadata })
   return Effect.zipWith(
     parameter(useScale, scaleInit, options.scaleMetadata),

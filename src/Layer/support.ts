@@ -12,7 +12,7 @@ import * as lax from "../Tensor/lax/index.ts"
 import type * as Shape from "../Tensor/Shape.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import type { Tensor } from "../Tensor/Tensor.ts"
-import type { Initializer } from "./initializers.ts"
+import type { ParameterInitializer } from "./initializers.ts"
 
 /** A trainable array. */
 export type ParamOf = Variable<"Param", Tensor>
@@ -28,7 +28,7 @@ export const typed = throwingWith(isTensorError)
 
 /** How a parameter begins. */
 export interface Beginning {
-  readonly init: Initializer
+  readonly init: ParameterInitializer
   readonly shape: Shape.Shape
   readonly dtype: DType.DType
   readonly metadata: Metadata | undefined

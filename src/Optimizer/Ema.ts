@@ -8,6 +8,7 @@ import { type AliasError, type Misfit, StructureError } from "../GraphDef/errors
 import { snapshot, traverse } from "../GraphDef/read.ts"
 import { graphdef, merge, state } from "../GraphDef/split.ts"
 import { currentUnsafe, readCell } from "../Program/Trace.ts"
+import { toMutable } from "../Ref/modes.ts"
 import { Module } from "../Ref/Module.ts"
 import { type Any as AnyVariable, cellOf, fromDefinition, isVariable, writeAll } from "../Ref/Variable.ts"
 import { FilterError } from "../State/errors.ts"
@@ -121,7 +122,7 @@ export class EMA<M> extends Module("EMA")<{
       const params = State.fromEntries<AnyVariable>(
         tracked(model, only).map(({ path, value, variable }) => [
           path,
-          fromDefinition({ ...definitionOf(variable), mutable: true }, value, owner)
+          fromDefinition(definitionOf(variable), value, owner)
         ])
       )
       return new EMA<M>({ params, settings: new EmaSettings(options.decay, only) })
@@ -187,6 +188,6 @@ export class EMA<M> extends Module("EMA")<{
 }
 
 const definitionOf = (variable: AnyVariable) => {
-  const { hooks, kind, metadata } = cellOf(variable)
-  return { hooks, kind, metadata }
+  const { hooks, kind, metadata, mode } = cellOf(variable)
+  return { hooks, kind, metadata, mode: toMutable(mode) }
 }

@@ -117,6 +117,20 @@ const select = (operation: string, model: unknown, wrt: Filter.Filter): Selected
   }
 }
 
+/** An optimizer of nothing would train nothing, and say nothing. */
+const selectsNothing = (model: unknown, wrt: Filter.Filter): StructureError => {
+  const kinds = new Set(traverse(model).graphdef.layout.table.defs.map((def) => def.bare ? "Array" : def.kind))
+  return new StructureError({
+    operation: "Optimizer.make",
+    misfits: [{
+      path: [],
+      expected: `something that ${Filter.format(wrt)} covers`,
+      found: [...kinds].join(", ") || "no Variables"
+    }],
+    hint: `wrt ${Filter.format(wrt)} selects no Variables of the model: give the kinds that are to be trained`
+  })
+}
+
 const variableOf = (value: unknown, def: LeafDef): AnyVariable =>
   def.bare ? OptArray.makeUnsafe(value) : OptVariable.makeUnsafe(value, { metadata: def.metadata })
 
@@ -153,7 +167,7 @@ class Writes {
   /** Notes that a Variable gets a value, unless it does not fit. */
   add(variable: AnyVariable, value: unknown, path: ReadonlyArray<string>): void {
     const cell = cellOf(variable)
-    if (!cell.mutable) throw new ImmutableVariableError({ kind: cell.kind })
+    if (!cell.mode.isMutable) throw new ImmutableVariableError({ kind: cell.kind })
     const before = readCell(cell)
     if (!fits(before, value)) this.misfits.push({ path, expected: describe(before), found: describe(value) })
     this.variables.push(variable)
@@ -219,6 +233,7 @@ export class Optimizer<M, F = typeof Param, V = ArrayTree> extends Module("Optim
   ): Effect.Effect<Optimizer<M, F, OptVariables<S>>, OptimizerError> {
     return attemptWith(isOptimizerError, () => {
       const { values } = select("Optimizer.make", model, options.wrt)
+      if (State.length(values) === 0) throw selectsNothing(model, options.wrt)
       return new Optimizer<M, F, OptVariables<S>>({
         step: OptState.makeUnsafe(literal(0, "uint32")),
         optState: toVariables(tx.init(values)),

@@ -75,9 +75,10 @@ export const subPrograms = (equation: Equation): ReadonlyArray<Program> => {
   }
 }
 
-/** Does it do more than compute its outputs (print, call back)? Such equations are kept, in order. */
+/** Does it do more than compute its outputs (print, call back, read and write)? Such equations are kept, in order. */
 export const isEffectful = (equation: Equation): boolean =>
-  equation.primitive === "debug_callback" || subPrograms(equation).some(hasEffects)
+  equation.primitive === "debug_callback" || equation.primitive === "get_variable" ||
+  equation.primitive === "set_variable" || subPrograms(equation).some(hasEffects)
 
 /** Does any equation, at any depth, have an effect? */
 export const hasEffects = (program: Program): boolean => program.equations.some(isEffectful)

@@ -7,6 +7,9 @@
  * - writes stay inside the trace, and the last one becomes an output;
  * - cells made inside the trace are the trace's own and need neither.
  *
+ * In a trace for a Program that is shown, a Variable stays one input, its *reference*, and reads and writes of it are
+ * equations (`references.ts`).
+ *
  * The current trace is a `Context.Reference`; there is no global stack. `parent` is the trace in which a transform was
  * applied.
  */
@@ -21,6 +24,8 @@ import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import { argument, literal, type Node, type Tensor, type TraceScope, traceScope } from "../Tensor/Tensor.ts"
 import * as Tree from "../Tensor/Tree.ts"
 import { build, type Closed } from "./build.ts"
+import type { Var } from "./Program.ts"
+import type { Description, References } from "./references.ts"
 
 /**
  * What a trace sees of a Variable: a mutable place for a tree of arrays, made by `owner` (undefined: outside any
@@ -31,12 +36,19 @@ export interface Cell {
   readonly owner: Trace | undefined
   /** For messages: `Param`. */
   readonly label: string
+  /** The cell that holds its value, if that is another one: of a Variable in ref mode, its array ref. */
+  readonly storage?: Cell | undefined
+  /** Of a Variable: what Programs that are shown say of it. */
+  readonly description?: Description
   /**
    * Outside of traces: may someone else hold the arrays of `raw`? Only if not, a step may free or overwrite their
    * buffers.
    */
   shared?: boolean
 }
+
+/** The cell that holds the value of a cell. */
+export const storageCell = (cell: Cell): Cell => cell.storage ?? cell
 
 /** A cell of an outer level, as one trace has it. */
 export interface Slot {
@@ -54,6 +66,8 @@ export interface Discharged extends Closed {
   readonly reads: ReadonlyArray<Slot>
   /** Cells whose new arrays are outputs, after the function's own; each with the structure of its new value. */
   readonly writes: ReadonlyArray<{ readonly slot: Slot; readonly structure: Tree.Structure; readonly leaves: number }>
+  /** The inputs that are references to Variables: none, unless the Program is to be shown. */
+  readonly variables: ReadonlyMap<Var, Description>
 }
 
 /** The errors that failed checks stand for, by code; code 0 is no failure. */
@@ -68,14 +82,21 @@ export class Trace {
   readonly parent: Trace | undefined
   /** Nodes kept for their effect, in order. */
   readonly effects: Array<Node> = []
+  /** If the Program is to be shown: how it has its Variables. */
+  readonly references: References | undefined
   readonly #slots = new Map<Cell, Slot>()
   readonly #aliases = new Map<Cell, Cell>()
   readonly #usedAliases = new Set<Cell>()
   readonly #checks: Checks | undefined
 
-  constructor(transform: string, parent: Trace | undefined, options: { readonly ownChecks: boolean }) {
+  constructor(
+    transform: string,
+    parent: Trace | undefined,
+    options: { readonly ownChecks: boolean; readonly references?: References | undefined }
+  ) {
     this.scope = traceScope(transform)
     this.parent = parent
+    this.references = options.references
     this.#checks = options.ownChecks || parent === undefined
       ? { cell: { raw: literal(0, "int32"), owner: undefined, label: "Check" }, errors: [] }
       : undefined
@@ -90,11 +111,12 @@ export class Trace {
    * From now on `outer` means `inner`, a cell of this trace that was made from it because it was passed as an argument.
    */
   alias(outer: Cell, inner: Cell): void {
-    this.#aliases.set(this.parent === undefined ? outer : this.parent.resolve(outer), inner)
+    this.#aliases.set(this.parent === undefined ? storageCell(outer) : this.parent.resolve(outer), storageCell(inner))
   }
 
-  /** The cell that stands for `cell` at this level. */
-  resolve(cell: Cell): Cell {
+  /** The cell that stands for `given` at this level: one that holds its value itself. */
+  resolve(given: Cell): Cell {
+    const cell = storageCell(given)
     if (cell.owner === this) return cell
     const outer = this.parent === undefined ? cell : this.parent.resolve(cell)
     const inner = this.#aliases.get(outer)
@@ -105,16 +127,15 @@ export class Trace {
 
   /** Was this outer cell, which was passed as an argument too, used by itself? */
   usedAlias(outer: Cell): boolean {
-    return this.#usedAliases.has(this.parent === undefined ? outer : this.parent.resolve(outer))
+    return this.#usedAliases.has(this.parent === undefined ? storageCell(outer) : this.parent.resolve(outer))
   }
 
   #slot(cell: Cell): Slot {
     const known = this.#slots.get(cell)
     if (known !== undefined) return known
     if (cell.owner !== undefined && !this.#isWithin(cell.owner)) throw leaked(cell)
-    const outer = this.parent === undefined ? cell.raw : this.parent.read(cell)
-    const { leaves, structure } = Tree.flatten(outer)
-    const args = leaves.map((x) => this.argument(x.aval))
+    const { leaves, structure } = Tree.flatten(this.#outer(cell))
+    const args = leaves.map((x) => this.pass(x, this.argument(x.aval)))
     const slot: Slot = {
       cell,
       initial: { leaves: args, structure },
@@ -125,18 +146,46 @@ export class Trace {
     return slot
   }
 
+  /** The value of a cell of the outer level; to be shown, a reference to it. */
+  #outer(cell: Cell): unknown {
+    const { parent, references } = this
+    if (references !== undefined && references === parent?.references) return parent.peek(cell)
+    const value = parent === undefined ? cell.raw : parent.read(cell)
+    return references === undefined || cell.description === undefined ? value : references.make(cell.description, value)
+  }
+
+  /** An argument that stands for `outer`: if that is a reference, so is the argument. */
+  pass(outer: Tensor, inner: Tensor): Tensor {
+    this.references?.pass(outer, inner)
+    return inner
+  }
+
   #isWithin(owner: Trace): boolean {
     return this === owner || (this.parent !== undefined && this.parent.#isWithin(owner))
   }
 
-  /** The value of a cell at this point of the run. */
-  read(cell: Cell): unknown {
+  /** What a cell holds at this point of the run: its value, or a reference. */
+  peek(cell: Cell): unknown {
     const resolved = this.resolve(cell)
     return resolved.owner === this ? resolved.raw : this.#slot(resolved).current
   }
 
+  /** The value of a cell at this point of the run. A read that the user asked for is `shown`, even if nothing needs it. */
+  read(cell: Cell, shown = false): unknown {
+    const held = this.peek(cell)
+    const read = this.references?.get(held)
+    if (read === undefined) return held
+    if (shown) this.emit(read.node)
+    return read.value
+  }
+
   /** Writes a cell: later reads in this run see the value. */
   write(cell: Cell, value: unknown): void {
+    const node = this.references?.set(this.peek(cell), value)
+    if (node !== undefined) {
+      this.emit(node)
+      return
+    }
     const resolved = this.resolve(cell)
     if (resolved.owner === this) {
       resolved.raw = value
@@ -186,14 +235,20 @@ export class Trace {
       slot,
       flat: Tree.flatten(slot.current)
     }))
+    const inputs = [...reads.flatMap((s) => s.initial.leaves), ...args]
     const closed = build({
       outputs: [...outputs, ...written.flatMap((w) => w.flat.leaves)],
-      arguments: [...reads.flatMap((s) => s.initial.leaves), ...args],
+      arguments: inputs,
       effects: this.effects,
       scope: this.scope
     })
     const writes = written.map(({ flat, slot }) => ({ slot, structure: flat.structure, leaves: flat.leaves.length }))
-    return { ...closed, reads, writes }
+    const variables = new Map<Var, Description>()
+    inputs.forEach((x, i) => {
+      const description = this.references?.describe(x)
+      if (description !== undefined) variables.set(closed.program.inputs[closed.captures.length + i], description)
+    })
+    return { ...closed, reads, writes, variables }
   }
 }
 
@@ -229,10 +284,10 @@ export const readOutside = (cell: Cell): unknown => {
   return cell.raw
 }
 
-/** @internal Reads a cell where the current fiber is: in a trace or outside. */
-export const readCell = (cell: Cell): unknown => {
+/** @internal Reads a cell where the current fiber is: in a trace or outside. `shown`: as the user asked for. */
+export const readCell = (cell: Cell, shown = false): unknown => {
   const trace = currentUnsafe()
-  return trace === undefined ? readOutside(cell) : trace.read(cell)
+  return trace === undefined ? readOutside(cell) : trace.read(cell, shown)
 }
 
 /**

@@ -7,7 +7,9 @@ import { TraceError } from "../Tensor/errors.ts"
 import * as Shape from "../Tensor/Shape.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import { bind, bindNode, type Node, type Tensor } from "../Tensor/Tensor.ts"
+import type { Structure } from "../Tensor/Tree.ts"
 import type { Program } from "./Program.ts"
+import type { Description } from "./references.ts"
 
 /** Which intermediate values a `remat` may keep: a name of JAX's policies, or the names given by `checkpointName`. */
 export type RematPolicy =
@@ -106,10 +108,10 @@ export interface Params {
   readonly all_gather: { readonly axis_name: string; readonly axis_size: number }
   /** The index along a named axis, int32. */
   readonly axis_index: { readonly axis_name: string }
-  /** A Variable is read; only in Programs that are shown, not run. */
-  readonly get_variable: { readonly variable: string }
-  /** A Variable is written; only in Programs that are shown, not run. */
-  readonly set_variable: { readonly variable: string }
+  /** A Variable is read: the operand is a reference, the outputs the arrays of its value. Shown, never run. */
+  readonly get_variable: Readonly<Record<never, never>>
+  /** A Variable is written: the operands are a reference and the arrays of the new value. Shown, never run. */
+  readonly set_variable: Description & { readonly structure: Structure }
 }
 
 const outputs = (program: Program): ReadonlyArray<ShapedArray.ShapedArray> => program.outputs.map((o) => o.aval)

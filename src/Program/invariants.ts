@@ -15,8 +15,7 @@ export interface Hoisted {
 /** Equations that stay where they are: effects, and what must not be moved or is not worth it. */
 const stays = (equation: Equation): boolean =>
   isEffectful(equation) || equation.primitive === "optimization_barrier" || equation.primitive === "checkpoint" ||
-  equation.primitive === "axis_index" || equation.primitive === "get_variable" ||
-  equation.primitive === "set_variable"
+  equation.primitive === "axis_index"
 
 const isFree = (equation: Equation): boolean =>
   equation.primitive === "broadcast_in_dim" || equation.primitive === "iota"

@@ -161,6 +161,34 @@ export const passedOn = (equation: Equation): Atom | undefined => {
   }
 }
 
+/** Is it a sum, or one with axes of size 1 put back? */
+const isSum = (a: Atom, definition: Definition): boolean => {
+  const made = definition(a)
+  return made?.primitive === "reduce_sum" ||
+    ((made?.primitive === "reshape" || made?.primitive === "broadcast_in_dim") && isSum(made.inputs[0], definition))
+}
+
+/**
+ * In Programs that only run: what a float32 sum is multiplied by instead of being divided by a constant, and the equation
+ * that fills an array with it, if it takes one. A mean is then, to the last bit, what XLA makes of one.
+ */
+export const reciprocal = (
+  equation: Equation,
+  definition: Definition
+): { readonly factor: Literal; readonly filling: Equation | undefined } | undefined => {
+  if (equation.primitive !== "div") return undefined
+  const [x, y] = equation.inputs
+  if (y.aval.dtype !== "float32" || !isSum(x, definition)) return undefined
+  const filling = definition(y)
+  const constant = y._tag === "Literal" ? y : filling?.primitive === "broadcast_in_dim" ? filling.inputs[0] : undefined
+  if (constant?._tag !== "Literal") return undefined
+  const value = Math.fround(1 / constant.value)
+  // Where it would overflow or lose bits, dividing is better.
+  return Math.abs(value) >= 2 ** -126 && Math.abs(value) <= 2 ** 126
+    ? { factor: literal(value, constant.aval), filling }
+    : undefined
+}
+
 /** Variables with the equations that made them. */
 export const definitions = (): { readonly add: (equation: Equation) => void; readonly of: Definition } => {
   const made = new Map<Var, Equation>()

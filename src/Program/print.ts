@@ -2,17 +2,21 @@
  * Programs as text, in the notation of JAX's jaxprs:
  *
  * ```text
- * { lambda ; a:f32[2,3] . let b:f32[3] = reduce_sum[axes=(0,)] a in (b) }
+ * { lambda ; a:f32[2,3]. let b:f32[3] = reduce_sum[axes=(0,)] a in (b,) }
  * ```
  *
- * Variables are letters in order of appearance, one sequence for a Program and all Programs inside it; an output that
- * nothing uses is `_`; constants carry their type. Parameters stand in order of name, as Python would print them, those
- * that are null left out. What fits in 100 columns stands on one line.
+ * Variables are letters in order of appearance, one sequence for a Program and all Programs inside it, but for inputs and
+ * outputs of a called function, which have the names that they have outside; an output that nothing uses is `_`;
+ * constants carry their type. Parameters stand in order of name, as Python would print them, those that are null left
+ * out. What fits in 100 columns stands on one line. An input that stands for a Variable of the model shows its kind,
+ * `a:Param()`.
  */
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
+import type { Structure } from "../Tensor/Tree.ts"
 import { concat, type Document, group, join, line, nest, render, text } from "./document.ts"
 import type { Primitive } from "./Primitive.ts"
-import type { Atom, Equation, Program, Var } from "./Program.ts"
+import type { Atom, Equation, EquationOf, Program, Var } from "./Program.ts"
+import { type Description, referencesIn } from "./references.ts"
 
 /** JAX prints these names with a hyphen. */
 const names: { readonly [P in Primitive]?: string } = {
@@ -78,8 +82,7 @@ const python = (u: unknown, record: string): string => {
   if (typeof u === "string") return u
   if (typeof u === "function") return u.name === "" ? "<lambda>" : `<${u.name}>`
   if (Array.isArray(u)) {
-    const items = u.map((x) => python(x, record))
-    return items.length === 1 ? `(${items[0]},)` : `(${items.join(", ")})`
+    return tuple(u.map((x) => python(x, record)))
   }
   return `${record}(${Object.entries(u).map(([k, v]) => `${k}=${python(v, record)}`).join(", ")})`
 }
@@ -93,13 +96,75 @@ const letters = (n: number): string => {
   return n < 26 ? last : letters(Math.floor(n / 26) - 1) + last
 }
 
+/** A tuple as Python prints it. */
+const tuple = (items: ReadonlyArray<string>): string => items.length === 1 ? `(${items[0]},)` : `(${items.join(", ")})`
+
+/** `ShapedArray(int32[], weak_type=True)`. */
+const abstractValue = ({ dtype, shape, weakType }: ShapedArray.ShapedArray): string =>
+  `ShapedArray(${dtype}[${shape.join(",")}]${weakType ? ", weak_type=True" : ""})`
+
+/** A tree without its leaves, as JAX prints a tree definition: `{'a': *, 'b': [*, *]}`. */
+const treeDefinition = (structure: Structure): string => {
+  switch (structure._tag) {
+    case "Leaf":
+      return "*"
+    case "List":
+      return `[${structure.items.map(treeDefinition).join(", ")}]`
+    case "Dict":
+      return `{${structure.keys.map((key, i) => `'${key}': ${treeDefinition(structure.items[i])}`).join(", ")}}`
+    case "Static":
+      return quoted(structure.value)
+  }
+}
+
+/** A value as Python prints it, strings in quotes. */
+const quoted = (u: unknown): string =>
+  typeof u === "string" ? `'${u}'` : Array.isArray(u) ? tuple(u.map(quoted)) : python(u, "")
+
+/** The name of a kind without those above it. */
+const shortName = (kind: string): string => kind.slice(kind.lastIndexOf("/") + 1)
+
+/** What a write of a Variable says: the tree of the new value inside the Variable with its metadata, and the kind. */
+const writeParams = ({ kind, metadata, structure }: EquationOf<"set_variable">["params"]): ReadonlyArray<string> => {
+  const entries = Object.keys(metadata).toSorted().map((key) => `('${key}', ${quoted(metadata[key])})`)
+  const node = `${shortName(kind)}[${tuple(entries)}], [${treeDefinition(structure)}]`
+  return [`treedef=PyTreeDef(CustomNode(${node}))`, `var_type=<kind '${kind}'>`]
+}
+
 class Printer {
   readonly #names = new Map<Var, string>()
+  /** How many letters were given. */
+  #given = 0
+  readonly #variables: ReadonlyMap<Var, Description>
+
+  constructor(variables: ReadonlyMap<Var, Description>) {
+    this.#variables = variables
+  }
+
+  /** Gives Vars the names of others, which they are inside of a call. */
+  #same(inside: ReadonlyArray<Atom>, outside: ReadonlyArray<Atom>): void {
+    const taken = new Set<Var>()
+    inside.forEach((v, i) => {
+      const like = outside[i]
+      if (v._tag !== "Var" || like._tag !== "Var" || taken.has(like) || this.#names.has(v)) return
+      const name = this.#names.get(like)
+      if (name === undefined) return
+      taken.add(like)
+      this.#names.set(v, name)
+    })
+  }
+
+  /** `a:f32[2,3]`, or `a:Param()`. */
+  #typed(v: Var): string {
+    const variable = this.#variables.get(v)
+    const type = variable === undefined ? ShapedArray.format(v.aval) : `${shortName(variable.kind)}()`
+    return `${this.#name(v)}:${type}`
+  }
 
   #name(v: Var): string {
     const known = this.#names.get(v)
     if (known !== undefined) return known
-    const name = letters(this.#names.size)
+    const name = letters(this.#given++)
     this.#names.set(v, name)
     return name
   }
@@ -133,20 +198,32 @@ class Printer {
   }
 
   #params(equation: Equation): Document {
+    const shown = this.#shownParams(equation)
+    return shown.length === 0
+      ? text("")
+      : group(concat(nest(2, concat("[", line(""), join(line(), shown))), line(""), "]"))
+  }
+
+  #shownParams(equation: Equation): ReadonlyArray<Document> {
+    if (equation.primitive === "get_variable") {
+      return [text(`avals=${tuple(equation.outputs.map((v) => abstractValue(v.aval)))}`)]
+    }
+    if (equation.primitive === "set_variable") return writeParams(equation.params).map(text)
+    if (equation.primitive === "jit") {
+      this.#same(equation.params.program.inputs, equation.inputs)
+      this.#same(equation.params.program.outputs, equation.outputs)
+    }
     const hidden = implied[equation.primitive] ?? []
     const empty = equation.primitive === "broadcast_in_dim"
     const rename = programNames[equation.primitive] ?? {}
     const order = ([key]: readonly [string, unknown]) => key === "name" ? "" : rename[key] ?? key
-    const shown = Object.entries(equation.params)
+    return Object.entries(equation.params)
       .filter(([key, value]) =>
         value !== null && value !== undefined && !hidden.includes(key) &&
         !(empty && Array.isArray(value) && value.length === 0)
       )
       .toSorted((a, b) => order(a) < order(b) ? -1 : 1)
       .map(([key, value]) => this.#param(equation, key, value))
-    return shown.length === 0
-      ? text("")
-      : group(concat(nest(2, concat("[", line(""), join(line(), shown))), line(""), "]"))
   }
 
   #equation(equation: Equation, used: ReadonlySet<Var>): Document {
@@ -167,13 +244,25 @@ class Printer {
     }
     for (const equation of program.equations) equation.inputs.forEach(use)
     program.outputs.forEach(use)
-    const inputs = program.inputs.map((v) => `${this.#name(v)}:${ShapedArray.format(v.aval)}`)
-    const head = inputs.length === 0 ? ["{ lambda ; . let"] : ["{ lambda ; ", this.#row(inputs), " . let"]
+    const inputs = program.inputs.map((v) => this.#typed(v))
+    const head = inputs.length === 0 ? ["{ lambda ; . let"] : ["{ lambda ; ", this.#row(inputs), ". let"]
     const equations = join(line("; "), program.equations.map((e) => this.#equation(e, used)))
     const body = program.equations.length === 0 ? line("  ") : concat(nest(2, concat(line(), equations)), line())
-    const outputs = concat("(", this.#row(program.outputs.map((a) => this.#atom(a)), ","), ")")
+    const outputs = concat(
+      "(",
+      this.#row(program.outputs.map((a) => this.#atom(a)), ","),
+      program.outputs.length === 1 ? ",)" : ")"
+    )
     return group(concat(nest(2, concat(...head, body, "in ", outputs)), " }"))
   }
+}
+
+/** How to print a Program. */
+export interface FormatOptions {
+  /** The columns that a line may have: 100 by default. */
+  readonly width?: number
+  /** The inputs that stand for Variables. */
+  readonly variables?: ReadonlyMap<Var, Description>
 }
 
 /**
@@ -182,4 +271,5 @@ class Printer {
  * @category printing
  * @since 0.1.0
  */
-export const format = (program: Program, width = 100): string => render(new Printer().program(program), width)
+export const format = (program: Program, options: FormatOptions = {}): string =>
+  render(new Printer(referencesIn(program, options.variables ?? new Map())).program(program), options.width ?? 100)

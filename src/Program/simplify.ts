@@ -1,7 +1,8 @@
 /**
  * Programs made smaller without changing what they compute: nested calls are inlined, equal equations merged, trivial
  * ones removed (`peephole.ts`), what a scan computes in every step alike is computed once (`invariants.ts`), and what
- * nobody needs is dropped (`deadCode.ts`); the same inside loops and branches.
+ * nobody needs is dropped (`deadCode.ts`); the same inside loops and branches. Only the last bit of a mean may differ,
+ * to be that of XLA (`reciprocal`).
  *
  * Effectful equations stay, in order. Nothing is merged with the contents of a `checkpoint`, and barriers stay apart.
  */
@@ -9,7 +10,7 @@ import * as Shape from "../Tensor/Shape.ts"
 import { deadCode } from "./deadCode.ts"
 import { hashString, hashValue, sameParams } from "./equality.ts"
 import { hoist } from "./invariants.ts"
-import { definitions, passedOn, peephole } from "./peephole.ts"
+import { definitions, passedOn, peephole, reciprocal } from "./peephole.ts"
 import { type Atom, type Equation, isEffectful, make, type Program, type Var, variable } from "./Program.ts"
 
 /** How far to go. */
@@ -23,8 +24,7 @@ export interface Options {
 
 /** Equations that are never merged with equal ones. */
 const standsAlone = (equation: Equation): boolean =>
-  isEffectful(equation) || equation.primitive === "checkpoint" || equation.primitive === "optimization_barrier" ||
-  equation.primitive === "get_variable" || equation.primitive === "set_variable"
+  isEffectful(equation) || equation.primitive === "checkpoint" || equation.primitive === "optimization_barrier"
 
 /** The Program that an equation merely calls. */
 const called = (equation: Equation, final: boolean): Program | undefined => {
@@ -125,6 +125,8 @@ class Simplifier {
   #write(equation: Equation): ReadonlyArray<Atom> {
     const passed = this.#final ? passedOn(equation) : undefined
     if (passed !== undefined) return [passed]
+    const mean = this.#final ? reciprocal(equation, this.#definitions.of) : undefined
+    if (mean !== undefined) return this.#mean(equation, mean)
     const rewritten = peephole(equation, this.#definitions.of)
     if (rewritten !== undefined) {
       return "atom" in rewritten ? [rewritten.atom] : this.#write(rewritten.equation)
@@ -145,6 +147,15 @@ class Simplifier {
     this.#out.push(equation)
     this.#definitions.add(equation)
     return equation.outputs
+  }
+
+  /** A sum times the reciprocal of a constant. */
+  #mean(equation: Equation, { factor, filling }: NonNullable<ReturnType<typeof reciprocal>>): ReadonlyArray<Atom> {
+    const [by] = filling === undefined
+      ? [factor]
+      : this.#write({ ...filling, inputs: [factor], outputs: filling.outputs.map((v) => variable(v.aval)) })
+    const { inputs, outputs } = equation
+    return this.#write({ primitive: "mul", params: {}, inputs: [inputs[0], by], outputs })
   }
 
   /** The equation with the Programs in its parameters simplified, each Program once. */

@@ -35,6 +35,8 @@ export interface Hidden {
   version: number
   /** The trace in which it was made; undefined: outside of any. Structure may change only there. */
   readonly owner: Trace | undefined
+  /** Are all of its fields read-only? */
+  settled: boolean
   /** The last traversal that began here, kept by `GraphDef`. It dies with the node. */
   traversal: unknown
 }
@@ -44,8 +46,8 @@ export interface ModuleClass {
   new<Fields extends object>(fields: Fields): Module & Readonly<Fields>
 }
 
-const hide = (self: object, owner: Trace | undefined): void => {
-  const hidden: Hidden = { version: 0, owner, traversal: undefined }
+const hide = (self: object, owner: Trace | undefined, settled: boolean): void => {
+  const hidden: Hidden = { version: 0, owner, settled, traversal: undefined }
   Object.defineProperty(self, Hidden, { value: hidden, enumerable: false })
 }
 
@@ -54,7 +56,7 @@ class Base extends Pipeable.Class implements Module {
   constructor(fields: object) {
     super()
     for (const [key, value] of Object.entries(fields)) defineField(this, key, value)
-    hide(this, currentUnsafe())
+    hide(this, currentUnsafe(), false)
   }
   override toString(): string {
     return print(this)
@@ -115,13 +117,26 @@ export const touch = (self: Module): void => {
 /** @internal An instance of a class by its prototype, without fields: `merge` fills it. */
 export const empty = (prototype: object, owner: Trace | undefined): Module => {
   const node: object = Object.create(prototype)
-  hide(node, owner)
+  hide(node, owner, true)
   return node as Module
 }
 
 /** @internal Sets a field, whether it was there or not. It does not count the change. */
 export const defineField = (self: object, key: string, value: unknown): void => {
   Object.defineProperty(self, key, { value: frozen(value), enumerable: true, configurable: true, writable: false })
+}
+
+/**
+ * @internal Makes fields read-only that a class declares beside those of its constructor (`count = 0`): from the first
+ * traversal on they are part of the structure.
+ */
+export const settleFields = (self: Module, hidden: Hidden): void => {
+  if (hidden.settled) return
+  hidden.settled = true
+  for (const key of Object.keys(self)) {
+    const field = Object.getOwnPropertyDescriptor(self, key)
+    if (field?.writable === true) defineField(self, key, field.value)
+  }
 }
 
 /** @internal Removes a field. It does not count the change. */

@@ -37,6 +37,17 @@ export class RngStreamError extends Data.TaggedError("RngStreamError")<{
 export type Copies = number | ReadonlyArray<number>
 
 /**
+ * How many streams of each name; `"..."` stands for all other names. A stream with null, or without a number, stays as
+ * it is: the new one has its key, and count 0, so (as in Flax) it gives the keys that the old one gave.
+ */
+export type CopiesByName = Readonly<Record<string, Copies | null>>
+
+const isByName = (n: Copies | CopiesByName): n is CopiesByName => typeof n === "object" && !Array.isArray(n)
+
+const copiesOf = (n: Copies | CopiesByName, name: string): Copies | null =>
+  isByName(n) ? Object.hasOwn(n, name) ? n[name] : n["..."] ?? null : n
+
+/**
  * A stream of keys.
  *
  * ```ts import.meta.vitest
@@ -68,6 +79,17 @@ export class RngStream extends Module("RngStream")<{
       this.count.ref.current = successor(count)
       return Random.foldIn(Ref.getUnsafe(this.key), count)
     })
+  }
+
+  /**
+   * Draws with the next key: any function of a key, such as the samplers of `Tensor.random` and initializers, with the
+   * rest of its arguments. `stream.draw(random.bernoulli, 0.5, [3])`.
+   */
+  draw<Args extends ReadonlyArray<unknown>, A>(
+    sampler: (key: Tensor, ...args: Args) => A,
+    ...args: Args
+  ): Effect.Effect<A> {
+    return Effect.map(this.next, (key) => sampler(key, ...args))
   }
 
   /** A new stream whose key is the next one of this stream, and whose count is 0. */
@@ -137,6 +159,17 @@ export class RngStreams extends Module("Rngs")<{ readonly streams: Readonly<Reco
     return Effect.flatMap(this.stream(name), (stream) => stream.next)
   }
 
+  /**
+   * Draws from the default stream: any function of a key, such as the samplers of `Tensor.random` and initializers, with
+   * the rest of its arguments. `rngs.draw(random.bernoulli, 0.5, [3])`.
+   */
+  draw<Args extends ReadonlyArray<unknown>, A>(
+    sampler: (key: Tensor, ...args: Args) => A,
+    ...args: Args
+  ): Effect.Effect<A, RngStreamError> {
+    return Effect.map(this.key(), (key) => sampler(key, ...args))
+  }
+
   /** Draws from the default stream: uniform on [0, 1), float32. */
   uniform(shape: ReadonlyArray<number> = [], options?: Random.UniformOptions): Effect.Effect<Tensor, RngStreamError> {
     return Effect.map(this.key(), (key) => Random.uniform(key, shape, options))
@@ -152,22 +185,40 @@ export class RngStreams extends Module("Rngs")<{ readonly streams: Readonly<Reco
     return forEach(this, (stream) => stream.fork)
   }
 
-  /** New streams of the same names, each a stack with different keys. */
-  split(n: Copies): Effect.Effect<RngStreams> {
-    return forEach(this, (stream) => stream.split(n))
+  /**
+   * New streams of the same names, each a stack with different keys: `rngs.split(5)`, or by name
+   * `rngs.split({ params: 5, dropout: null, "...": [2, 5] })`.
+   */
+  split(n: Copies | CopiesByName): Effect.Effect<RngStreams> {
+    return forEach(this, (stream, name) => {
+      const copies = copiesOf(n, name)
+      return copies === null ? again(stream) : stream.split(copies)
+    })
   }
 
-  /** New streams of the same names, each a stack with one key. */
-  broadcast(n: Copies): Effect.Effect<RngStreams> {
-    return forEach(this, (stream) => stream.broadcast(n))
+  /** New streams of the same names, each a stack with one key; by name as for `split`. */
+  broadcast(n: Copies | CopiesByName): Effect.Effect<RngStreams> {
+    return forEach(this, (stream, name) => {
+      const copies = copiesOf(n, name)
+      return copies === null ? again(stream) : stream.broadcast(copies)
+    })
   }
 }
 
-const forEach = (self: RngStreams, f: (stream: RngStream) => Effect.Effect<RngStream>): Effect.Effect<RngStreams> =>
+const again = (stream: RngStream): Effect.Effect<RngStream> =>
+  Effect.sync(() => {
+    const key = Ref.getUnsafe(stream.key)
+    return streamUnsafe(stream.tag, key, key.shape.slice(0, -1))
+  })
+
+const forEach = (
+  self: RngStreams,
+  f: (stream: RngStream, name: string) => Effect.Effect<RngStream>
+): Effect.Effect<RngStreams> =>
   Effect.map(
     Effect.forEach(
       Object.entries(self.streams),
-      ([name, stream]) => Effect.map(f(stream), (made) => [name, made] as const)
+      ([name, stream]) => Effect.map(f(stream, name), (made) => [name, made] as const)
     ),
     (entries) => new RngStreams({ streams: Object.fromEntries(entries) })
   )

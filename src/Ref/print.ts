@@ -16,13 +16,14 @@ import * as Predicate from "effect/Predicate"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import { isTensor, type Tensor } from "../Tensor/Tensor.ts"
 import * as Tree from "../Tensor/Tree.ts"
+import { defaultMode, flags, type Mode } from "./modes.ts"
 
 /** What is printed of a Variable, or of a snapshot of one. */
 export interface PrintableVariable {
   readonly kind: string
   readonly metadata: Readonly<Record<string, unknown>>
   readonly raw: unknown
-  readonly mutable: boolean
+  readonly mode: Mode | undefined
 }
 
 interface Size {
@@ -35,19 +36,25 @@ interface Context {
   readonly seen: Set<object>
   readonly stats: Map<object, ReadonlyMap<string, Size>>
   readonly short: boolean
+  /** Arrays to show in the places of others: their copies in host memory. */
+  readonly copies: ReadonlyMap<Tensor, Tensor>
 }
 
-const isVariable = (u: unknown): u is PrintableVariable => Predicate.hasProperty(u, "~linum/Variable")
+/** @internal */
+export const isVariable = (u: unknown): u is PrintableVariable => Predicate.hasProperty(u, "~linum/Variable")
 
-const isSnapshot = (u: unknown): u is Omit<PrintableVariable, "raw" | "mutable"> & { readonly value: unknown } =>
+/** @internal */
+export const isSnapshot = (u: unknown): u is Omit<PrintableVariable, "raw"> & { readonly value: unknown } =>
   Predicate.hasProperty(u, "~linum/VariableState")
 
-const isModule = (u: unknown): u is { readonly "~linum/Module": { readonly name: string } } =>
+/** @internal */
+export const isModule = (u: unknown): u is { readonly "~linum/Module": { readonly name: string } } =>
   Predicate.hasProperty(u, "~linum/Module")
 
 // --- sizes ---
 
-const sizeOf = (value: unknown): Size =>
+/** Elements and bytes of the arrays in a value. */
+export const sizeOf = (value: unknown): Size =>
   Tree.leaves(value).reduce(
     (sum, x) => ({ size: sum.size + x.size, bytes: sum.bytes + ShapedArray.byteSize(x.aval) }),
     { size: 0, bytes: 0 }
@@ -66,7 +73,8 @@ export const formatBytes = (bytes: number): string =>
     ? `${grouped(bytes / 1e3, 1)} KB`
     : `${grouped(bytes, 0)} B`
 
-const formatSize = ({ bytes, size }: Size): string => `${grouped(size, 0)} (${formatBytes(bytes)})`
+/** Elements and bytes: `6 (24 B)`. */
+export const formatSize = ({ bytes, size }: Size): string => `${grouped(size, 0)} (${formatBytes(bytes)})`
 
 /** The name of a kind without those above it. */
 export const shortKind = (kind: string): string => kind.slice(kind.lastIndexOf("/") + 1)
@@ -86,7 +94,8 @@ const collect = (value: object, context: Context): ReadonlyMap<string, Size> => 
   }
   if (isVariable(value)) {
     const size = sizeOf(value.raw)
-    if (size.size > 0) add(countedAs(value.kind), size)
+    // Array refs by themselves count as little as arrays by themselves.
+    if (size.size > 0 && value.kind !== "ArrayRef") add(countedAs(value.kind), size)
     return stats
   }
   for (const child of childrenOf(value)) {
@@ -96,7 +105,8 @@ const collect = (value: object, context: Context): ReadonlyMap<string, Size> => 
 }
 
 /** Is it a State? This room is below that of States and knows them by their mark alone. */
-const isStateLike = (u: unknown): u is object => Predicate.hasProperty(u, "~linum/State")
+export const isStateLike = (u: unknown): u is object & { readonly "~linum/State": unknown } =>
+  Predicate.hasProperty(u, "~linum/State")
 
 /** What below an object may hold Variables, in sorted order. A State gives its children by getters of its prototype. */
 const childrenOf = (value: object): ReadonlyArray<object> => {
@@ -119,7 +129,8 @@ const indented = (text: string): string => text.replaceAll("\n", "\n  ")
 const block = (name: string, comment: string, fields: ReadonlyArray<string>): string =>
   fields.length === 0 ? `${name}()` : `${name}(${comment}\n  ${fields.map(indented).join(",\n  ")}\n)`
 
-const arrayText = (x: Tensor, context: Context): string => {
+const arrayText = (given: Tensor, context: Context): string => {
+  const x = context.copies.get(given) ?? given
   if (!context.short || x.size <= 1) return String(x)
   const shape = x.shape.length === 1 ? `(${x.shape[0]},)` : `(${x.shape.join(", ")})`
   return `Array(shape=${shape}, dtype=${x.dtype})`
@@ -136,8 +147,9 @@ const text = (value: unknown, context: Context): string => {
   if (typeof value === "function") return value.name === "" ? "(function)" : value.name
   if (typeof value !== "object" || value === null) return String(value)
   if (isVariable(value)) return variableText(value, context)
-  if (isSnapshot(value)) return variableText({ ...value, raw: value.value, mutable: true }, context)
+  if (isSnapshot(value)) return variableText({ ...value, raw: value.value }, context)
   if (isModule(value)) return moduleText(value, context)
+  if (isStateLike(value)) return stateText(value, context)
   if (Array.isArray(value)) return items("[", value.map((item) => text(item, context)), "]")
   if (Tree.isPlainObject(value)) {
     return items("{", Object.entries(value).map(([key, item]) => `'${key}': ${text(item, context)}`), "}")
@@ -146,14 +158,24 @@ const text = (value: unknown, context: Context): string => {
   return own.startsWith("[object ") ? `${value.constructor?.name ?? "object"} {…}` : own
 }
 
+/** What is printed of a Variable: its value, its metadata and its mode. */
+export const variableFields = (self: PrintableVariable): ReadonlyArray<readonly [string, unknown]> => [
+  ["value", self.raw],
+  ...Object.entries(self.metadata),
+  ...flags(self.mode ?? defaultMode)
+]
+
 const variableText = (self: PrintableVariable, context: Context): string => {
+  if (self.kind === "ArrayRef") return refText(self.raw, context)
   const size = sizeOf(self.raw)
-  const fields = [
-    `value=${text(self.raw, context)}`,
-    ...Object.entries(self.metadata).map(([key, value]) => `${key}=${text(value, context)}`),
-    ...self.mutable ? [] : ["isMutable=false"]
-  ]
+  const fields = variableFields(self).map(([key, value]) => `${key}=${text(value, context)}`)
   return block(shortKind(self.kind), size.size === 0 ? "" : ` # ${formatSize(size)}`, fields)
+}
+
+/** `Ref([1, 2, 3], dtype=int32)`, as the array but for its name. */
+const refText = (value: unknown, context: Context): string => {
+  const own = text(value, context)
+  return isTensor(value) && own.startsWith("Array(") ? `Ref(${own.slice("Array(".length)}` : `Ref(${own})`
 }
 
 const moduleText = (
@@ -163,6 +185,13 @@ const moduleText = (
   const { name } = self["~linum/Module"]
   if (context.seen.has(self)) return `${name}(...)`
   context.seen.add(self)
+  const comment = totalsText(self, context)
+  const short: Context = { ...context, short: true }
+  const fields = Object.entries(self).map(([key, value]) => `${key}=${text(value, short)}`)
+  return block(name, comment === "" ? "" : ` # ${comment}`, fields)
+}
+
+const totalsText = (self: object, context: Context): string => {
   const stats = [...collect(self, context)]
   const total = stats.reduce((sum, [, s]) => ({ size: sum.size + s.size, bytes: sum.bytes + s.bytes }), {
     size: 0,
@@ -170,15 +199,35 @@ const moduleText = (
   })
   const parts = stats.map(([kind, size]) => `${kind}: ${formatSize(size)}`)
   if (stats.length > 1) parts.push(`Total: ${formatSize(total)}`)
-  const short: Context = { ...context, short: true }
-  const fields = Object.entries(self).map(([key, value]) => `${key}=${text(value, short)}`)
-  return block(name, parts.length === 0 ? "" : ` # ${parts.join(", ")}`, fields)
+  return parts.join(", ")
 }
 
-const fresh = (): Context => ({ seen: new Set(), stats: new Map(), short: false })
+const fresh = (copies: ReadonlyMap<Tensor, Tensor> = new Map()): Context => ({
+  seen: new Set(),
+  stats: new Map(),
+  short: false,
+  copies
+})
 
-/** A Module, a Variable or anything that holds some, as text. */
-export const print = (value: unknown): string => text(value, fresh())
+/** What is below a Module by kinds: `Param: 6 (24 B), BatchStat: 6 (24 B), Total: 12 (48 B)`. */
+export const totals = (self: object): string => totalsText(self, fresh())
+
+/** A Module, a Variable or anything that holds some, as text. `copies` are shown in the places of their arrays. */
+export const print = (value: unknown, copies?: ReadonlyMap<Tensor, Tensor>): string => text(value, fresh(copies))
+
+/** The children of a State by name. */
+export const stateFields = (self: object): ReadonlyArray<readonly [string, unknown]> => {
+  const fields: Array<readonly [string, unknown]> = []
+  for (const name in self) fields.push([name, (self as Readonly<Record<string, unknown>>)[name]])
+  return fields
+}
+
+/** A State that is one leaf has no fields, and its own text. */
+const stateText = (self: object, context: Context): string => {
+  const nested = (state: object): unknown =>
+    Object.fromEntries(stateFields(state).map(([key, value]) => [key, isStateLike(value) ? nested(value) : value]))
+  return stateFields(self).length === 0 ? String(self) : `State(${states(nested(self), context)})`
+}
 
 /** A State as text, from its nested form. */
 export const printState = (nested: unknown): string => `State(${states(nested, fresh())})`

@@ -16,6 +16,7 @@ import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
 import * as Pipeable from "effect/Pipeable"
 import * as Predicate from "effect/Predicate"
+import { defaultMode, type Mode } from "../Ref/modes.ts"
 import { print, printState } from "../Ref/print.ts"
 import { cellOf, isVariable, type Metadata } from "../Ref/Variable.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
@@ -43,7 +44,7 @@ export interface State<out A> extends Pipeable.Pipeable, Inspectable.Inspectable
 export type Any = State<unknown>
 
 /**
- * A snapshot of a Variable: its kind, its metadata, and the value that it had.
+ * A snapshot of a Variable: its kind, its metadata, its mode, and the value that it had.
  *
  * @category models
  * @since 0.1.0
@@ -52,6 +53,8 @@ export interface VariableState<out K, out A> extends Inspectable.Inspectable, Eq
   readonly [LeafTypeId]: typeof LeafTypeId
   readonly kind: K
   readonly metadata: Metadata
+  /** The Variable's mode; undefined if nobody said so. */
+  readonly mode: Mode | undefined
   readonly value: A
 }
 
@@ -62,8 +65,9 @@ const LeafProto = {
   ...Inspectable.BaseProto,
   [LeafTypeId]: LeafTypeId,
   [Equal.symbol](this: VariableState<string, unknown>, that: unknown): boolean {
-    return isVariableState(that) && this.kind === that.kind && Equal.equals(this.metadata, that.metadata) &&
-      sameValue(this.value, that.value)
+    return isVariableState(that) && this.kind === that.kind &&
+      (this.mode ?? defaultMode) === (that.mode ?? defaultMode) &&
+      Equal.equals(this.metadata, that.metadata) && sameValue(this.value, that.value)
   },
   [Hash.symbol](this: VariableState<string, unknown>): number {
     return Hash.string(this.kind)
@@ -80,8 +84,12 @@ const LeafProto = {
 }
 
 /** A snapshot of a Variable. */
-export const variableState = <K extends string, A>(kind: K, value: A, metadata: Metadata = {}): VariableState<K, A> =>
-  Object.assign(Object.create(LeafProto), { kind, metadata, value })
+export const variableState = <K extends string, A>(
+  kind: K,
+  value: A,
+  metadata: Metadata = {},
+  mode?: Mode
+): VariableState<K, A> => Object.assign(Object.create(LeafProto), { kind, metadata, mode, value })
 
 /** Is it a snapshot of a Variable? */
 export const isVariableState = (u: unknown): u is VariableState<string, unknown> => Predicate.hasProperty(u, LeafTypeId)
@@ -131,7 +139,7 @@ export const inside = (self: Any): Inside => (self as unknown as { readonly [Ins
 
 const leafAt = ({ table, values }: Inside, i: number): unknown => {
   const [def, value] = [table.defs[i], values[i]]
-  return def.bare || isVariable(value) ? value : variableState(def.kind, value, def.metadata)
+  return def.bare || isVariable(value) ? value : variableState(def.kind, value, def.metadata, def.mode)
 }
 
 /** @internal The leaf of a State whose only path is the root. */
@@ -175,11 +183,12 @@ export const fromTable = <A>(table: Table.Table, values: ReadonlyArray<unknown>)
 export const fromEntries = <A>(entries: Iterable<readonly [Path.Path, unknown]>): State<A> =>
   fromFlat(Array.from(entries, ([path, leaf]) => {
     if (isVariableState(leaf)) {
-      return { path, def: { kind: leaf.kind, metadata: leaf.metadata, bare: false }, value: leaf.value }
+      const { kind, metadata, mode, value } = leaf
+      return { path, def: { kind, metadata, mode, bare: false }, value }
     }
     if (!isVariable(leaf)) return { path, def: Table.bareDef, value: leaf }
-    const { kind, metadata } = cellOf(leaf)
-    return { path, def: { kind, metadata, bare: false }, value: leaf }
+    const { kind, metadata, mode } = cellOf(leaf)
+    return { path, def: { kind, metadata, mode, bare: false }, value: leaf }
   }))
 
 interface Flat {
@@ -269,6 +278,41 @@ export const mapTensors: {
   2,
   <S extends Any>(self: S, f: (x: Tensor) => Tensor): S =>
     map(self, (value: unknown) => Tree.map(value, f)) as unknown as S
+)
+
+/**
+ * Every array replaced by `f(array)`, which may be anything, also those inside of tree values: `jax.tree.map`. The
+ * result is to be looked at; `mapTensors` gives a State of the same type.
+ *
+ * ```ts import.meta.vitest
+ * import { Effect } from "effect"
+ * import * as nnx from "linum"
+ *
+ * const program = Effect.gen(function*() {
+ *   const state = yield* nnx.state(yield* nnx.Linear.make(2, 3))
+ *   return String(nnx.State.treeMap(state, (x) => x.shape))
+ * })
+ * console.log(Effect.runSync(program.pipe(Effect.provide(nnx.Rngs.layer(0)))))
+ * // => State({
+ * //   'bias': Param(
+ * //     value=[3]
+ * //   ),
+ * //   'kernel': Param(
+ * //     value=[2, 3]
+ * //   )
+ * // })
+ * ```
+ */
+export const treeMap: {
+  (f: (x: Tensor) => unknown): (self: Any) => Any
+  (self: Any, f: (x: Tensor) => unknown): Any
+} = dual(
+  2,
+  (self: Any, f: (x: Tensor) => unknown): Any =>
+    map(self, (value: unknown) => {
+      const { leaves, structure } = Tree.flatten(value)
+      return Tree.unflatten(structure, leaves.map(f))
+    })
 )
 
 /**

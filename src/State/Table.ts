@@ -5,6 +5,7 @@
  */
 import * as Equal from "effect/Equal"
 import * as Hash from "effect/Hash"
+import { defaultMode, type Mode } from "../Ref/modes.ts"
 import type { Metadata } from "../Ref/Variable.ts"
 import * as Path from "./Path.ts"
 
@@ -13,6 +14,8 @@ export interface LeafDef {
   /** The Variable's kind; `Array` for a bare array. */
   readonly kind: string
   readonly metadata: Metadata
+  /** The Variable's mode, if it is known. */
+  readonly mode?: Mode | undefined
   /** Is the leaf an array that stands in a field by itself, without a Variable around it? */
   readonly bare: boolean
 }
@@ -22,6 +25,9 @@ export const bareKind = "Array"
 
 /** The definition of a bare array. */
 export const bareDef: LeafDef = { kind: bareKind, metadata: {}, bare: true }
+
+/** The mode of a leaf. */
+export const modeAt = (def: LeafDef): Mode => def.mode ?? defaultMode
 
 /** What stands at one key: a leaf by its position, or leaves from a position to another (exclusive). */
 export type Child =
@@ -114,12 +120,17 @@ const childrenOf = (paths: ReadonlyArray<Path.Path>): ReadonlyArray<Child> => {
   return children
 }
 
-/** Same kind and same metadata? */
+/** The table with other modes: `immutable`. */
+export const mapModes = (self: Table, f: (mode: Mode) => Mode): Table =>
+  new Table(self.paths, self.defs.map((def) => def.bare ? def : { ...def, mode: f(modeAt(def)) }))
+
+/** Same kind, metadata and mode? */
 export const sameDef = (a: LeafDef, b: LeafDef): boolean =>
   a === b ||
-  (a.kind === b.kind && a.bare === b.bare && (a.metadata === b.metadata || Equal.equals(a.metadata, b.metadata)))
+  (a.kind === b.kind && a.bare === b.bare && modeAt(a) === modeAt(b) &&
+    (a.metadata === b.metadata || Equal.equals(a.metadata, b.metadata)))
 
-/** Same paths, kinds and metadata? */
+/** Same paths, kinds, metadata and modes? */
 export const equals = (a: Table, b: Table): boolean =>
   a === b || (a.paths.length === b.paths.length && a.hash === b.hash &&
     a.paths.every((p, i) => Path.equals(p, b.paths[i]) && sameDef(a.defs[i], b.defs[i])))

@@ -31,6 +31,7 @@ export {
   type State,
   toEntries,
   toPureDict,
+  treeMap,
   values,
   type VariableState,
   variableState

@@ -6,6 +6,7 @@
  * constraint of a recursive type would go through the whole model. And the check sits on the type of the *model*
  * argument of `split`, not on the filters.
  */
+import type { Any as AnyVariable } from "../Ref/Variable.ts"
 import type { AllOf, AnyOf, Everything, Filter, Not, Nothing, Opaque, Rest } from "./Filter.ts"
 import type { State, VariableState } from "./State.ts"
 
@@ -88,6 +89,23 @@ export type StateOf<M, K = KindsOf<M>> = M extends ReadonlyArray<infer Item>
   : State<unknown> & { readonly [P in Extract<keyof M, `${number}`>]: StateAt<M[P], K> }
   : M extends object ? State<unknown> & { readonly [P in Attributes<M> as Kept<M[P], K, P>]: StateAt<M[P], K> }
   : M
+
+/** What a State of live Variables has where a model has a `Field`. */
+type LiveAt<Field, K> = Field extends { readonly "~linum/Variable": unknown } ? Field
+  : Field extends { readonly "~linum/VariableState": unknown } ? Field
+  : Field extends { readonly "~linum/Tensor": unknown } ? Field
+  : VariablesOf<Field, K>
+
+/**
+ * A State with the live Variables of kinds `K` of a model.
+ *
+ * @category type-level
+ * @since 0.1.0
+ */
+export type VariablesOf<M, K = KindsOf<M>> = M extends ReadonlyArray<infer Item>
+  ? State<AnyVariable> & { readonly [position: number]: LiveAt<Item, K> }
+  : M extends object ? State<AnyVariable> & { readonly [P in Attributes<M> as Kept<M[P], K, P>]: LiveAt<M[P], K> }
+  : State<AnyVariable>
 
 /** What a State may have where a model has a `Field`. */
 type PartialAt<Field, K> = Field extends
@@ -200,3 +218,23 @@ type EachState<M, K, Fs, Vague> = Fs extends readonly [infer F, ...infer Others]
 export type SelectedStates<M, K, Fs> = Fs extends readonly [] ? StateOf<M, K>
   : Fs extends readonly [infer F] ? StateFor<M, K, F, false>
   : EachState<M, K, Fs, false>
+
+/**
+ * What `variables(model, ...filters)` gives: one State for no or one filter, a tuple for more.
+ *
+ * @category type-level
+ * @since 0.1.0
+ */
+export type LiveStates<M, K, Fs> = Fs extends readonly [] ? VariablesOf<M, K>
+  : Fs extends readonly [infer F] ? LiveFor<M, K, F, false>
+  : EachLive<M, K, Fs, false>
+
+/** One State; its fields are known unless a filter, this or one before it, is a matter of the running program. */
+type LiveFor<M, K, F, Vague> = Vague extends true ? State<AnyVariable>
+  : [Possible<K, F>] extends [Covered<K, F>] ? VariablesOf<M, Covered<K, F>>
+  : State<AnyVariable>
+
+type EachLive<M, K, Fs, Vague> = Fs extends readonly [infer F, ...infer Others]
+  ? [LiveFor<M, K, F, Vague>, ...EachLive<M, Exclude<K, Covered<K, F>>, Others, VagueAfter<K, F, Vague>>]
+  : Fs extends readonly [] ? []
+  : Array<State<AnyVariable>>

@@ -220,7 +220,7 @@ export const formatElements = (x: Tensor): string => {
 export const format = (x: Tensor): string => {
   if (x.source._tag === "Argument") return `Traced<${ShapedArray.format(x.aval)}>`
   const text = formatElements(x)
-  const dtype = `dtype=${x.dtype}${x.weakType ? ", weak_type=True" : ""})`
+  const dtype = `dtype=${x.dtype}${x.weakType ? ", weakType=true" : ""})`
   const start = prefix + text
   const last = text.length - text.lastIndexOf("\n") + 1
   return last + dtype.length + 1 > lineWidth ? `${start},\n${" ".repeat(prefix.length)}${dtype}` : `${start}, ${dtype}`

@@ -5,6 +5,7 @@
  * respect to arrays or a tree of arrays, it is the same tree.
  */
 import * as Effect from "effect/Effect"
+import { StructureError } from "../GraphDef/errors.ts"
 import { innerMerge, type Leaf, outerSplit } from "../GraphDef/updateContext.ts"
 import { CurrentTrace } from "../Program/Trace.ts"
 import { isModule, type Module } from "../Ref/Module.ts"
@@ -50,6 +51,10 @@ export type Gradients<Args extends ReadonlyArray<unknown>, N, F> = N extends num
 
 /** One argument to differentiate: its active slots, and what puts their cotangents together. */
 interface Active {
+  /** Its number. */
+  readonly path: string
+  /** The kinds of Variables that it holds, if it is a model. */
+  readonly kinds: ReadonlyArray<string> | undefined
   readonly slots: ReadonlyArray<number>
   readonly rebuild: (arrays: ReadonlyArray<Tensor>) => unknown
 }
@@ -104,6 +109,31 @@ const isSelected = (wrt: Filter.Filter, path: ReadonlyArray<string>, leaf: Leaf)
     ? Filter.matches(wrt, path, { ...cellOf(leaf.variable), value: cellOf(leaf.variable).raw })
     : Filter.matches(wrt, path, { kind: "Array", metadata: {}, value: leaf.tensor })
 
+/**
+ * A gradient of nothing would train nothing, and say nothing. Models without parameters are fine next to what has some,
+ * unless `wrt` was given for them.
+ */
+const checkSelection = (
+  transform: string,
+  active: ReadonlyArray<Active>,
+  given: Filter.Filter | undefined
+): void => {
+  const models = active.filter((a) => a.kinds !== undefined)
+  const nothing = (of: ReadonlyArray<Active>) => of.every((a) => a.slots.length === 0)
+  if (models.length === 0 || !nothing(given === undefined ? active : models)) return
+  const wrt = Filter.format(given ?? Param)
+  throw new StructureError({
+    operation: transform,
+    misfits: models.map(({ kinds, path }) => ({
+      path: [path],
+      expected: `something that ${wrt} covers`,
+      found: kinds?.join(", ") || "no Variables"
+    })),
+    hint: `wrt ${wrt} selects no Variables of argument ${models.map((a) => a.path).join(", ")}: give another wrt, or ` +
+      "other argnums"
+  })
+}
+
 const activeArgument = (
   transform: string,
   args: ReadonlyArray<unknown>,
@@ -127,6 +157,7 @@ const activeArgument = (
     }
     const wrapped = isModule(arg) || own.some((l) => l.leaf._tag === "Variable")
     const chosen = wrapped ? own.filter((l) => isSelected(wrt, l.path, l.leaf)) : own
+    const kinds = new Set(own.map(({ leaf }) => leaf._tag === "Variable" ? leaf.variable.kind : "Array"))
     const slots = chosen.flatMap((l) => l.arrays.map((_, i) => l.first + i))
     const named = chosen.flatMap((l) =>
       l.arrays.map((x) => ({ path: [String(at), ...l.path].join("/"), aval: x.aval }))
@@ -136,20 +167,22 @@ const activeArgument = (
         let next = 0
         const entries = chosen.map(({ arrays: own_, leaf, path, structure }) => {
           const value = Tree.unflatten(structure, arrays.slice(next, next += own_.length))
-          const { kind, metadata } = leaf._tag === "Variable" ? cellOf(leaf.variable) : { kind: "Array", metadata: {} }
-          return [path, leaf._tag === "Variable" ? State.variableState(kind, value, metadata) : value] as const
+          if (leaf._tag === "Array") return [path, value] as const
+          const { kind, metadata, mode } = cellOf(leaf.variable)
+          return [path, State.variableState(kind, value, metadata, mode)] as const
         })
         return isVariable(arg) && entries.length === 1 ? entries[0][1] : State.fromEntries(entries)
       }
       : (arrays: ReadonlyArray<Tensor>): unknown => withArrays(arg, arrays)
-    return Effect.as(checkFloats(transform, named), { slots, rebuild })
+    const found = { path: String(at), kinds: wrapped ? [...kinds] : undefined }
+    return Effect.as(checkFloats(transform, named), { ...found, slots, rebuild })
   })
 
 const differentiate = <Args extends ReadonlyArray<unknown>, A, E, R>(
   transform: string,
   f: Traceable<Args, A, E, R>,
   args: Args,
-  { argnums = 0, wrt = Param }: GradOptions<number | ReadonlyArray<number>, Filter.Filter>,
+  { argnums = 0, wrt }: GradOptions<number | ReadonlyArray<number>, Filter.Filter>,
   hasAux: boolean
 ) =>
   throwing(Effect.gen(function*() {
@@ -157,7 +190,8 @@ const differentiate = <Args extends ReadonlyArray<unknown>, A, E, R>(
     const split = splitArguments(args, parent)
     const numbers = typeof argnums === "number" ? [argnums] : argnums
     const active: Array<Active> = []
-    for (const n of numbers) active.push(yield* activeArgument(transform, args, split, n, wrt))
+    for (const n of numbers) active.push(yield* activeArgument(transform, args, split, n, wrt ?? Param))
+    checkSelection(transform, active, wrt)
     const slots = [...new Set(active.flatMap((a) => a.slots))]
     const c = yield* call(f, split, parent, { transform: `${transform}(${f.name || "anonymous"})` })
     yield* checkScalar(transform, valueArrays(c, hasAux))

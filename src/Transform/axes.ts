@@ -4,17 +4,13 @@
  * An *axis spec* is a number (negative counts from the end), null (not mapped), `Carry` (scan only), a `StateAxes` (a
  * spec for each kind of Variable of a Module), or a tree of specs that is a prefix of the argument.
  */
-import type * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
-import { AliasError } from "../GraphDef/errors.ts"
-import { findDuplicates } from "../GraphDef/traverse.ts"
 import { cellOf } from "../Ref/Variable.ts"
 import * as Filter from "../State/Filter.ts"
 import { ShapeError } from "../Tensor/errors.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import type { Tensor } from "../Tensor/Tensor.ts"
-import { attempt, type TracingError } from "./attempt.ts"
-import type { LeafArrays, SplitArguments } from "./lift.ts"
+import type { LeafArrays } from "./lift.ts"
 
 /** The carry of a scan: what one step hands to the next. */
 export const Carry: { readonly _tag: "Carry" } = { _tag: "Carry" }
@@ -81,55 +77,6 @@ export const axisOf = (
   if (spec === undefined || path.length === 0) throw noSpec(operation, leaf.path)
   const item = Array.isArray(spec) ? spec[Number(path[0])] : (spec as { readonly [key: string]: AxisSpecTree })[path[0]]
   return axisOf(operation, item, leaf, path.slice(1))
-}
-
-/** The axis of every argument leaf. `specs` is one spec for all arguments, or an array with one for each. */
-export const argumentAxes = (
-  operation: string,
-  specs: AxisSpec,
-  split: SplitArguments,
-  args: ReadonlyArray<unknown>
-): Effect.Effect<ReadonlyArray<Axis>, TracingError> =>
-  attempt((): ReadonlyArray<Axis> => {
-    if (Array.isArray(specs) && specs.length !== args.length) {
-      throw new ShapeError({
-        operation,
-        expected: `inAxes with one spec for each of ${args.length} arguments`,
-        found: `${specs.length}`,
-        hint: "or one number or null for all of them"
-      })
-    }
-    const of = (leaf: LeafArrays["leaf"], path: ReadonlyArray<string>): Axis =>
-      Array.isArray(specs) ? axisOf(operation, specs, leaf, path) : axisOf(operation, specs, leaf, path.slice(1))
-    const conflict = conflicting(split, args, of)
-    if (conflict !== undefined) throw conflict(operation)
-    return split.leaves.map((l) => of(l.leaf, l.leaf.path))
-  })
-
-/** One object at two places with two axes has no meaning. */
-const conflicting = (
-  split: SplitArguments,
-  args: ReadonlyArray<unknown>,
-  of: (leaf: LeafArrays["leaf"], path: ReadonlyArray<string>) => Axis
-): ((operation: string) => AliasError) | undefined => {
-  for (const paths of findDuplicates(args)) {
-    for (const { leaf } of split.leaves) {
-      const owner = paths.find((p) => p.every((key, i) => leaf.path[i] === key))
-      if (leaf._tag !== "Variable" || owner === undefined) continue
-      const places = paths.map((p) => [...p, ...leaf.path.slice(owner.length)])
-      const axes = places.map((p) => of(leaf, p))
-      if (axes.some((a) => a !== axes[0])) {
-        return (operation) =>
-          new AliasError({
-            operation,
-            what: `${leaf.variable.kind} (Inconsistent aliasing: axes ${axes.map(String).join(", ")})`,
-            paths: places,
-            hint: "give all places of one object the same axis"
-          })
-      }
-    }
-  }
-  return undefined
 }
 
 /** A non-negative axis of an array, checked. */

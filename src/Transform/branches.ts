@@ -19,8 +19,8 @@ import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import { lift as liftTensor, type Tensor, type TensorLike } from "../Tensor/Tensor.ts"
 import * as Tree from "../Tensor/Tree.ts"
 import { throwing, type TransformError } from "./attempt.ts"
-import { type Call, call, conclude, emitter, resultCount, splitArguments } from "./lift.ts"
-import { inputOffsets } from "./loopState.ts"
+import { allHeld, type Call, call, conclude, emitter, resultCount, splitArguments, valueAround } from "./lift.ts"
+import { inputOffsets, keepingForms } from "./loopState.ts"
 import type { Traceable, Traced } from "./types.ts"
 
 /** State that branches read or write through their closures, joined: each cell once. */
@@ -195,7 +195,7 @@ const bindBranches = (
   const joined = join(calls)
   const outputs = outputsOf(calls)
   const state = joined.slots.flatMap((slot) =>
-    Tree.leaves(parent === undefined ? slot.cell.raw : parent.read(slot.cell))
+    Tree.leaves(parent === undefined ? slot.cell.raw : valueAround(calls[0], slot.cell, parent))
   )
   const operands = [...joined.captures, ...state, ...calls[0].arguments.arrays]
   const avals = operands.map((x) => x.aval)
@@ -273,10 +273,12 @@ const branch = <Args extends ReadonlyArray<unknown>, A, E, R>(
       throw new TraceError({ transform: operation, reason: "there are no branches", hint: "give at least one" })
     }
     const at = scalarIndex(operation, index())
-    const split = splitArguments(args, parent)
+    const split = splitArguments(args, parent, allHeld)
+    const references = parent?.references
     const calls: Array<Call> = []
     for (const f of branches) {
-      calls.push(yield* call(f, split, parent, { transform: `${operation}(${f.name || "anonymous"})` }))
+      const transform = `${operation}(${f.name || "anonymous"})`
+      calls.push(yield* keepingForms(operation, references, call(f, split, parent, { transform, references })))
     }
     const kept = emitter(parent)
     const bound = bindBranches(operation, at, calls, parent, kept.emit)

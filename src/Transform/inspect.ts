@@ -6,13 +6,15 @@ import * as Effect from "effect/Effect"
 import * as Inspectable from "effect/Inspectable"
 import { innerMerge } from "../GraphDef/updateContext.ts"
 import { format } from "../Program/print.ts"
-import type { Program } from "../Program/Program.ts"
+import type { Program, Var } from "../Program/Program.ts"
+import { type Description, References } from "../Program/references.ts"
 import { CurrentTrace } from "../Program/Trace.ts"
+import { cellOf } from "../Ref/Variable.ts"
 import type { ShapedArray } from "../Tensor/ShapedArray.ts"
 import { argument, traceScope } from "../Tensor/Tensor.ts"
 import * as Tree from "../Tensor/Tree.ts"
 import { attempt, type TransformError } from "./attempt.ts"
-import { call, splitArguments } from "./lift.ts"
+import { call, type LeafArrays, type SplitArguments, splitArguments } from "./lift.ts"
 import type { Traced } from "./types.ts"
 
 /**
@@ -50,26 +52,46 @@ export const evalShape = <Args extends ReadonlyArray<unknown>, A, E, R>(
   })
 
 /** A Program that prints itself. */
-export type ShownProgram = Program & Inspectable.Inspectable
+export interface ShownProgram extends Program, Inspectable.Inspectable {
+  /** The inputs that are Variables. Such a Program is to be read: it cannot be run or transformed. */
+  readonly variables: ReadonlyMap<Var, Description>
+}
 
 const Shown = {
   ...Inspectable.BaseProto,
-  toString(this: Program): string {
-    return format(this)
+  toString(this: ShownProgram): string {
+    return format(this, { variables: this.variables })
   },
-  toJSON(this: Program) {
-    return { _id: "Program", text: format(this) }
+  toJSON(this: ShownProgram) {
+    return { _id: "Program", text: this.toString() }
   },
-  [Inspectable.NodeInspectSymbol](this: Program): string {
-    return format(this)
+  [Inspectable.NodeInspectSymbol](this: ShownProgram): string {
+    return this.toString()
   }
+}
+
+/** Arguments with a reference in place of the value of every Variable. */
+const referenced = (args: SplitArguments, references: References): SplitArguments => {
+  const leaves = args.leaves.map(({ arrays, leaf, structure }): LeafArrays => {
+    const description = leaf._tag === "Variable" ? cellOf(leaf.variable).description : undefined
+    if (description === undefined) return { arrays, leaf, structure }
+    return {
+      arrays: [references.make(description, Tree.unflatten(structure, arrays))],
+      leaf,
+      structure: { _tag: "Leaf" }
+    }
+  })
+  return { ...args, leaves, arrays: leaves.flatMap((l) => l.arrays) }
 }
 
 /**
  * The Program of a function for arguments of these shapes (JAX's `make_jaxpr`). It prints like a jaxpr.
  *
- * Inputs are captured arrays, Variables that the function reads through its closure, then the arrays of the arguments;
- * outputs are those of changed arguments, of the result, then of Variables written through the closure.
+ * Inputs are captured arrays, Variables that the function uses through its closure, then arrays and Variables of the
+ * arguments; outputs are the arrays of the result. A Variable is one input, `a:Param()`; what the function does with it
+ * are equations, `get_variable` and `set_variable`, in effect order, also inside `jit`, `remat`, loops and branches. The
+ * other transforms read the Variables that their function uses before it, and write them after it. What `jit` compiles
+ * has arrays in and out instead: `lower` shows those.
  *
  * ```ts import.meta.vitest
  * import { Effect } from "effect"
@@ -78,7 +100,7 @@ const Shown = {
  * const sum = (x: nnx.Tensor.Tensor) => Effect.succeed(x.sum({ axis: 0 }))
  * const program = nnx.makeProgram(sum)(nnx.Tensor.ones([2, 3]))
  * console.log(String(await Effect.runPromise(program)))
- * // => { lambda ; a:f32[2,3] . let b:f32[3] = reduce_sum[axes=(0,)] a in (b) }
+ * // => { lambda ; a:f32[2,3]. let b:f32[3] = reduce_sum[axes=(0,)] a in (b,) }
  * ```
  *
  * @category transforms
@@ -90,7 +112,12 @@ export const makeProgram = <Args extends ReadonlyArray<unknown>, A, E, R>(
 (...args: Args): Effect.Effect<ShownProgram, E | TransformError, R> =>
   Effect.gen(function*() {
     const parent = yield* CurrentTrace
-    const split = splitArguments(args, parent)
-    const c = yield* call<Args, A, E, R>(f, split, parent, { transform: `makeProgram(${f.name || "anonymous"})` })
-    return Object.assign(Object.create(Shown), c.discharged.program) as ShownProgram
+    const references = new References()
+    const split = referenced(splitArguments(args, parent), references)
+    const c = yield* call<Args, A, E, R>(f, split, parent, {
+      transform: `makeProgram(${f.name || "anonymous"})`,
+      references
+    })
+    const { program, variables } = c.discharged
+    return Object.assign(Object.create(Shown), { ...program, variables }) as ShownProgram
   })

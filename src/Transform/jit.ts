@@ -8,24 +8,29 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Hash from "effect/Hash"
 import * as Option from "effect/Option"
 import { Backend, type Executable } from "../Backend/Backend.ts"
 import { compute, hostData, storageOf } from "../Backend/read.ts"
 import * as GraphDef from "../GraphDef/GraphDef.ts"
-import { type Flattener, flattener, type Split } from "../GraphDef/updateContext.ts"
+import { type Flattener, flattener, outerSplit, type Split } from "../GraphDef/updateContext.ts"
 import * as control from "../Program/control.ts"
 import { hasEffects, make as makeProgram, type Var } from "../Program/Program.ts"
 import { simplify } from "../Program/simplify.ts"
-import { type Cell, CurrentTrace, type Slot, type Trace } from "../Program/Trace.ts"
+import { type Cell, CurrentTrace, type Slot, storageCell, type Trace } from "../Program/Trace.ts"
+import { type NewVariables, VariableMode } from "../Ref/modes.ts"
 import { Rngs, type RngStreams } from "../Ref/Rngs.ts"
 import { cellOf } from "../Ref/Variable.ts"
+import { TraceError } from "../Tensor/errors.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import type { Storage } from "../Tensor/Storage.ts"
 import * as Tensor from "../Tensor/Tensor.ts"
 import * as Tree from "../Tensor/Tree.ts"
+import { checkUnshared } from "./arrayRefs.ts"
 import { throwing, type TransformError } from "./attempt.ts"
 import { donations, type Replaced, replacedState } from "./donation.ts"
 import {
+  allHeld,
   type Call,
   call,
   conclude,
@@ -50,10 +55,28 @@ export interface Jitted<Args extends ReadonlyArray<unknown>, A, E> {
   readonly traces: () => number
 }
 
+/** What a compiled function is made of, for `lower`: under a symbol, since nobody else needs it. */
+const Made: unique symbol = Symbol.for("~linum/jit/made")
+
+/** @internal The function that `jit` was given, and its name; undefined for any other function. */
+export const madeOf = (f: object): { readonly f: unknown; readonly name: string } | undefined =>
+  (f as { readonly [Made]?: { readonly f: unknown; readonly name: string } })[Made]
+
 /** Options of `jit`. */
 export interface JitOptions {
   /** The name that Programs and errors show; by default that of the function. */
   readonly name?: string
+  /**
+   * May a Variable be at several places of the arguments? With `"share"`, the default, it is one object inside, as it is
+   * outside. `"error"` makes it an `AliasError` that names two of its places. (An array ref by itself may never be.)
+   */
+  readonly aliases?: "share" | "error"
+  /**
+   * Arguments that must be static: a `TraceError` says so if one holds an array, a Variable or a Module. Numbers,
+   * strings, functions and other values without arrays are static in any place; they are compared by `Equal`, and a new
+   * value is traced anew.
+   */
+  readonly staticArgnums?: number | ReadonlyArray<number>
 }
 
 /** One traced and compiled version of a function. */
@@ -71,9 +94,56 @@ interface Entry {
   readonly code: number | undefined
   /** Does the structure of the arguments stay as it was? Then only Variables are written. */
   readonly stable: boolean
+  /** What new Variables were while it was traced. */
+  readonly mode: NewVariables
   /** For each leaf of the arguments that is one array, its abstract value; undefined when some leaf is a tree. */
   readonly avals: ReadonlyArray<ShapedArray.ShapedArray> | undefined
 }
+
+/**
+ * All versions of a function, by the structure of their arguments. The one that was used last is looked at first; an
+ * unchanged model has the very structure that it had then.
+ */
+class Entries {
+  #latest: Entry | undefined
+  #structure: GraphDef.Any | undefined
+  readonly #byHash = new Map<number, Array<Entry>>()
+
+  find(graphdef: GraphDef.Any, matches: (entry: Entry) => boolean): Entry | undefined {
+    const latest = this.#latest
+    if (this.#structure === graphdef && latest !== undefined && matches(latest)) return latest
+    const found = this.#byHash.get(Hash.hash(graphdef))?.findLast((e) =>
+      (e.graphdef === graphdef || GraphDef.equals(e.graphdef, graphdef)) && matches(e)
+    )
+    if (found !== undefined) {
+      this.#latest = found
+      this.#structure = graphdef
+    }
+    return found
+  }
+
+  add(entry: Entry): Entry {
+    const hash = Hash.hash(entry.graphdef)
+    const alike = this.#byHash.get(hash)
+    if (alike === undefined) this.#byHash.set(hash, [entry])
+    else alike.push(entry)
+    return entry
+  }
+
+  /** Adds a version that is compiled for one more backend. Of backends that are built again and again few are kept. */
+  addMoved(entry: Entry): Entry {
+    const alike = this.#byHash.get(Hash.hash(entry.graphdef)) ?? []
+    const same = alike.filter((e) => e.call === entry.call)
+    if (same.length >= backendsKept) {
+      alike.splice(alike.indexOf(same[0]), 1)
+      if (this.#latest === same[0]) this.#latest = undefined
+    }
+    return this.add(entry)
+  }
+}
+
+/** For how many backends one trace is kept compiled. */
+const backendsKept = 4
 
 /**
  * Compiles a function of arrays, Modules, Variables and static values.
@@ -103,23 +173,25 @@ export const jit = <Args extends ReadonlyArray<unknown>, A, E, R>(
   f: Traced<Args, A, E, R>,
   options: JitOptions = {}
 ): Jitted<Args, A, E> => {
-  const compiled = new Compiled<Args, A, E, R>(f, options.name ?? (f.name || "anonymous"))
-  return Object.assign((...args: Args) => compiled.apply(args), { traces: () => compiled.traces })
+  const compiled = new Compiled<Args, A, E, R>(f, options)
+  const made = { f, name: options.name ?? (f.name || "anonymous") }
+  return Object.assign((...args: Args) => compiled.apply(args), { traces: () => compiled.traces, [Made]: made })
 }
-
-/** For how many backends one trace is kept compiled. */
-const backendsKept = 4
 
 class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
   readonly #f: Traceable<Args, A, E, R>
   readonly #name: string
+  readonly #unshared: boolean
+  readonly #static: ReadonlyArray<number>
   readonly #flatten: Flattener = flattener()
-  readonly #entries: Array<Entry> = []
+  readonly #entries = new Entries()
   traces = 0
 
-  constructor(f: Traceable<Args, A, E, R>, name: string) {
+  constructor(f: Traceable<Args, A, E, R>, { aliases, name, staticArgnums = [] }: JitOptions) {
     this.#f = f
-    this.#name = name
+    this.#name = name ?? (f.name || "anonymous")
+    this.#unshared = aliases === "error"
+    this.#static = typeof staticArgnums === "number" ? [staticArgnums] : staticArgnums
   }
 
   apply(args: Args): Effect.Effect<A, E | TransformError, Backend> {
@@ -132,7 +204,9 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
   /** Inside another trace a compiled function is one equation. */
   #inline(args: Args, parent: Trace): Effect.Effect<A, E | TransformError, Backend> {
     return Effect.suspend(() => {
-      const split = splitLeaves(this.#flatten([...args]), parent)
+      checkStatic(this.#name, args, this.#static)
+      const split = splitLeaves(this.#flatten([...args]), parent, allHeld)
+      if (this.#unshared) checkUnshared(`jit(${this.#name})`, args, this.#f)
       this.traces++
       // The services of the outer trace serve the inner one: R was checked to hold no others.
       return Effect.flatMap(this.#trace(this.#f, split, parent), (c) => {
@@ -147,42 +221,43 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
   #trace(f: Traceable<Args, A, E, R>, split: SplitArguments, parent: Trace | undefined) {
     return call(f, split, parent, {
       transform: `jit(${this.#name})`,
-      ownChecks: parent === undefined
+      ownChecks: parent === undefined,
+      signature: this.#f,
+      references: parent?.references
     }) as Effect.Effect<Call, E | TransformError, Backend>
   }
 
   #run(args: Args, context: Context.Context<Backend>): Effect.Effect<A, E | TransformError, Backend> {
     return Effect.suspend(() => {
+      if (this.#static.length > 0) checkStatic(this.#name, args, this.#static)
       const rngs = Context.getOption(context as Context.Context<never>, Rngs)
       const all: ReadonlyArray<unknown> = Option.isSome(rngs) ? [...args, rngs.value] : args
       const flat = this.#flatten(all)
       const backend = Context.get(context, Backend)
-      const known = this.#find(flat, backend)
+      const mode = Context.get(context, VariableMode)
+      const known = this.#find(flat, backend, mode)
       const again = () => this.#run(args, context)
       if (known !== undefined) return this.#execute(known, flat, again)
-      const elsewhere = this.#find(flat, undefined)
+      const elsewhere = this.#find(flat, undefined, mode)
+      if (elsewhere === undefined && this.#unshared) checkUnshared(`jit(${this.#name})`, args, this.#f)
       const made = elsewhere === undefined
-        ? this.#compile(splitLeaves(flat, undefined), backend, Option.isSome(rngs))
+        ? this.#compile(splitLeaves(flat, undefined), backend, mode, Option.isSome(rngs))
         : this.#compileAgain(elsewhere, backend)
       return Effect.flatMap(made, (entry) => this.#execute(entry, flat, again))
     })
   }
 
   /** The entry for these arguments, on a backend or on any. */
-  #find(flat: Split, backend: Backend["Service"] | undefined): Entry | undefined {
-    const entries = this.#entries
-    for (let i = entries.length - 1; i >= 0; i--) {
-      const e = entries[i]
-      if (
-        (backend === undefined || e.backend === backend) &&
-        (e.graphdef === flat.graphdef || GraphDef.equals(e.graphdef, flat.graphdef)) &&
-        sameLeaves(e, flat) && e.call.discharged.reads.every(sameState) && sameAliases(e.call, flat)
-      ) return e
-    }
-    return undefined
+  #find(flat: Split, backend: Backend["Service"] | undefined, mode: NewVariables): Entry | undefined {
+    // Two Variables over one array ref are refused when the function is traced.
+    if (flat.shared.length > 0) return undefined
+    return this.#entries.find(flat.graphdef, (e) =>
+      (backend === undefined || e.backend === backend) &&
+      e.mode.hasRef === mode.hasRef && e.mode.isHijax === mode.isHijax &&
+      sameLeaves(e, flat) && e.call.discharged.reads.every(sameState) && sameAliases(e.call, flat))
   }
 
-  #compile(split: SplitArguments, backend: Backend["Service"], withRngs: boolean) {
+  #compile(split: SplitArguments, backend: Backend["Service"], mode: NewVariables, withRngs: boolean) {
     this.traces++
     const f: Traceable<Args, A, E, R> = withRngs ? provideLast(this.#f) : this.#f
     return Effect.flatMap(this.#trace(f, split, undefined), (c) => {
@@ -194,21 +269,19 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
       const stable = c.pure !== undefined && GraphDef.sameStructure(split.split.graphdef, c.graphdef, 1)
       // If a check may fail, the state before is needed still.
       const replaced = stable && codePosition(c) === undefined ? replacedState(c, used) : []
-      const entryOf = (executable: Executable | undefined): Entry => {
-        const entry: Entry = {
+      const entryOf = (executable: Executable | undefined): Entry =>
+        this.#entries.add({
           call: forget(c),
           backend,
           graphdef: split.split.graphdef,
           executable,
           used,
           replaced,
+          mode,
           code: codePosition(c),
           stable,
           avals: split.simple ? split.arrays.map((x) => x.aval) : undefined
-        }
-        this.#entries.push(entry)
-        return entry
-      }
+        })
       return idle
         ? Effect.succeed(entryOf(undefined))
         : Effect.map(
@@ -220,21 +293,12 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
     })
   }
 
-  /**
-   * What was traced for one backend is compiled for another. Of backends that are built again and again the latest few
-   * are kept.
-   */
+  /** What was traced for one backend is compiled for another. */
   #compileAgain({ executable: known, ...entry }: Entry, backend: Backend["Service"]) {
     const compiled = known === undefined
       ? Effect.succeed(known)
       : backend.compile(known.program, { aliases: entry.replaced.map((r) => r.alias) })
-    return Effect.map(compiled, (executable): Entry => {
-      const moved = { ...entry, backend, executable }
-      const same = this.#entries.filter((e) => e.call === moved.call)
-      if (same.length >= backendsKept) this.#entries.splice(this.#entries.indexOf(same[0]), 1)
-      this.#entries.push(moved)
-      return moved
-    })
+    return Effect.map(compiled, (executable) => this.#entries.addMoved({ ...entry, backend, executable }))
   }
 
   /**
@@ -266,6 +330,26 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
     })
     // State that was overwritten must be written back.
     return executable.aliases === undefined ? step : Effect.uninterruptible(step)
+  }
+}
+
+/** Throws a `TraceError` unless the arguments at some positions are without arrays, Variables and Modules. */
+const checkStatic = (name: string, args: ReadonlyArray<unknown>, positions: ReadonlyArray<number>): void => {
+  for (const position of positions) {
+    const at = position < 0 ? args.length + position : position
+    const { leaves, objects } = outerSplit(args[at])
+    const [leaf] = leaves
+    if (leaf === undefined && objects.length === 0) continue
+    const what = leaf?._tag === "Array"
+      ? `an array (${ShapedArray.format(leaf.tensor.aval)})`
+      : leaf === undefined
+      ? "a Module"
+      : `a Variable (${leaf.variable.kind})`
+    throw new TraceError({
+      transform: `jit(${name})`,
+      reason: `argument ${at} is static, but holds ${what} at ${[at, ...leaf?.path ?? []].join("/")}`,
+      hint: "static values are part of the compiled function: pass arrays, Variables and Modules as other arguments"
+    })
   }
 }
 
@@ -339,7 +423,9 @@ const sameState = (slot: Slot): boolean => {
 const sameAliases = (c: Call, now: Split): boolean => {
   const reads = c.discharged.reads
   if (reads.length === 0 && c.aliased.length === 0) return true
-  const cells = new Set<unknown>(now.leaves.map((l) => l._tag === "Variable" ? cellOf(l.variable) : undefined))
+  const cells = new Set<unknown>(
+    now.leaves.map((l) => l._tag === "Variable" ? storageCell(cellOf(l.variable)) : undefined)
+  )
   if (reads.some((slot) => cells.has(slot.cell))) return false
   return c.aliased.every(({ leaf, variable }) => {
     const now_ = now.leaves[leaf]

@@ -19,13 +19,15 @@ import { isNode } from "../GraphDef/Node.ts"
 import * as UpdateContext from "../GraphDef/updateContext.ts"
 import { build } from "../Program/build.ts"
 import { type Equation, isEffectful } from "../Program/Program.ts"
-import { type Cell, type Discharged, readCell, readOutside, runTraced, Trace } from "../Program/Trace.ts"
+import type { References } from "../Program/references.ts"
+import { type Cell, type Discharged, readCell, readOutside, runTraced, storageCell, Trace } from "../Program/Trace.ts"
 import { hiddenOf, isModule } from "../Ref/Module.ts"
 import { type Any as Variable, cellOf, isAccessor, isVariable, writeAll } from "../Ref/Variable.ts"
 import { type TensorError, TraceError } from "../Tensor/errors.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import { concrete, isTensor, type Node, settle, type Tensor } from "../Tensor/Tensor.ts"
 import * as Tree from "../Tensor/Tree.ts"
+import { checkRefs, checkReturnedRefs, type Signature } from "./arrayRefs.ts"
 import { isTracingError, type TracingError } from "./attempt.ts"
 import type { Traceable } from "./types.ts"
 
@@ -79,20 +81,31 @@ export interface PureResult {
 
 const bare: Tree.Structure = { _tag: "Leaf" }
 
-/** The value of a leaf at the current level: a Variable's through the running trace, if any. */
-export const leafValue = (leaf: UpdateContext.Leaf, parent: Trace | undefined): unknown => {
+/**
+ * The value of a leaf at the current level: a Variable's through the running trace, if any. Where a Program is traced to
+ * be shown, `held` gives the reference instead.
+ */
+export const leafValue = (leaf: UpdateContext.Leaf, parent: Trace | undefined, held = false): unknown => {
   if (leaf._tag === "Array") return leaf.tensor
   const cell = cellOf(leaf.variable)
-  return parent === undefined ? readOutside(cell) : parent.read(cell)
+  return parent === undefined ? readOutside(cell) : held ? parent.peek(cell) : parent.read(cell)
 }
 
-/** Reads the arrays of a traversal's leaves at the current level: Variables through the running trace, if any. */
-export const splitLeaves = (split: UpdateContext.Split, parent: Trace | undefined): SplitArguments => {
+/**
+ * Reads the arrays of a traversal's leaves at the current level: Variables through the running trace, if any. `held`
+ * says of which leaves references will do: of those that the transform hands on as they are.
+ */
+export const splitLeaves = (
+  split: UpdateContext.Split,
+  parent: Trace | undefined,
+  held: (leaf: number) => boolean = () => false
+): SplitArguments => {
   const leaves: Array<LeafArrays> = []
   const all: Array<Tensor> = []
   let simple = true
-  for (const leaf of split.leaves) {
-    const value = leafValue(leaf, parent)
+  for (let i = 0; i < split.leaves.length; i++) {
+    const leaf = split.leaves[i]
+    const value = leafValue(leaf, parent, held(i))
     if (isTensor(value)) {
       leaves.push({ leaf, structure: bare, arrays: [value] })
       all.push(value)
@@ -106,14 +119,24 @@ export const splitLeaves = (split: UpdateContext.Split, parent: Trace | undefine
   return { split, leaves, arrays: all, simple }
 }
 
-/** Takes arguments apart. Outside of traces their arrays are handed out to what is made of them. */
-export const splitArguments = (args: ReadonlyArray<unknown>, parent: Trace | undefined): SplitArguments => {
+/**
+ * Takes arguments apart. Outside of traces their arrays are handed out to what is made of them. `held` as for
+ * `splitLeaves`.
+ */
+export const splitArguments = (
+  args: ReadonlyArray<unknown>,
+  parent: Trace | undefined,
+  held?: (leaf: number) => boolean
+): SplitArguments => {
   const split = UpdateContext.outerSplit([...args])
   if (parent === undefined) {
     for (const leaf of split.leaves) if (leaf._tag === "Variable") cellOf(leaf.variable).shared = true
   }
-  return splitLeaves(split, parent)
+  return splitLeaves(split, parent, held)
 }
+
+/** All leaves may be references. */
+export const allHeld = (): boolean => true
 
 /** How a transform wants its function traced. */
 export interface CallOptions {
@@ -122,6 +145,12 @@ export interface CallOptions {
   readonly aval?: (slot: number, outer: ShapedArray.ShapedArray) => ShapedArray.ShapedArray
   /** Do failed checks stop here, or at an outer transform? */
   readonly ownChecks?: boolean
+  /** If the Program is to be shown: how it has its Variables. A transform that hands its parent's on shows them inside. */
+  readonly references?: References | undefined
+  /** Looks at the Variables that were made for leaves of the arguments, before the function runs. It may throw. */
+  readonly enter?: (variables: ReadonlyMap<object, number>) => void
+  /** The function that the user wrote, for the names of its parameters in messages. */
+  readonly signature?: Signature
   /** Looks at the arguments inside and at what the function gives. It may throw. */
   readonly inspect?: (args: ReadonlyArray<unknown>, out: unknown) => void
 }
@@ -134,9 +163,11 @@ export const call = <Args extends ReadonlyArray<unknown>, A, E, R>(
   options: CallOptions
 ): Effect.Effect<Call, E | TracingError, R> =>
   Effect.suspend(() => {
-    const trace = new Trace(options.transform, parent, { ownChecks: options.ownChecks ?? false })
+    const { ownChecks = false, references } = options
+    checkRefs(options.transform, args.split, options.signature)
+    const trace = new Trace(options.transform, parent, { ownChecks, references })
     const aval = options.aval ?? ((_: number, outer: ShapedArray.ShapedArray) => outer)
-    const slots = args.arrays.map((x, i) => trace.argument(aval(i, x.aval)))
+    const slots = args.arrays.map((x, i) => trace.pass(x, trace.argument(aval(i, x.aval))))
     let next = 0
     const values = args.leaves.map((l) => Tree.unflatten(l.structure, slots.slice(next, next += l.arrays.length)))
     const inner = UpdateContext.innerMerge(args.split.graphdef, values, trace)
@@ -145,15 +176,18 @@ export const call = <Args extends ReadonlyArray<unknown>, A, E, R>(
     args.leaves.forEach(({ leaf }, i) => {
       if (leaf._tag !== "Variable") return
       const object = inner.objects[numbers.get(leaf.variable) ?? -1]
-      positions.set(object, i)
+      positions.set(storageCell(cellOf(object as Variable)), i)
       trace.alias(cellOf(leaf.variable), cellOf(object as Variable))
     })
     // The inner value is what was split: a tuple of the arguments, with fresh objects.
-    const effect = Effect.suspend(() => f(...(inner.value as Args)))
+    const effect = Effect.suspend(() => {
+      options.enter?.(positions)
+      return f(...(inner.value as Args))
+    })
     return runTraced(trace, effect, isTracingError, (given): Call => {
       const out = isAccessor(given) ? undefined : given
       options.inspect?.(inner.value as Args, out)
-      const { after, captured } = splitResults([inner.value, out], inner.objects, trace)
+      const { after, captured } = splitResults([inner.value, out], inner.objects, trace, options)
       const results = resultLeaves(after.leaves, captured, trace, values, positions)
       const outputs = results.flatMap((r) => r.unchanged ? [] : r.arrays)
       const aliased = args.leaves.flatMap(({ leaf }, i) =>
@@ -182,7 +216,7 @@ const resultLeaves = (
   positions: ReadonlyMap<object, number>
 ): ReadonlyArray<ResultLeaf> =>
   leaves.map((leaf): ResultLeaf => {
-    const value = leaf._tag === "Variable" ? trace.read(cellOf(leaf.variable)) : leaf.tensor
+    const value = leaf._tag === "Variable" ? trace.peek(cellOf(leaf.variable)) : leaf.tensor
     const { leaves: arrays, structure } = Tree.flatten(value)
     const argument = leaf._tag === "Variable"
       // One that was captured may have come in as an argument too.
@@ -202,8 +236,9 @@ const resultLeaves = (
  * Step 3, where the objects of the outer level that the function captured count as ones that came in, after those that
  * did.
  */
-const splitResults = (value: unknown, inner: ReadonlyArray<object>, trace: Trace) => {
+const splitResults = (value: unknown, inner: ReadonlyArray<object>, trace: Trace, options: CallOptions) => {
   const first = UpdateContext.outerSplit(value)
+  checkReturnedRefs(options.transform, first, options.signature)
   const known = new Set(inner)
   const captured = first.objects.filter((o) => !known.has(o) && ownerOf(o) !== trace)
   return { captured, after: UpdateContext.innerSplit(value, [...inner, ...captured]) }
@@ -269,18 +304,22 @@ const arrayArgument = (values: ReadonlyArray<unknown>, x: Tensor): number | unde
 }
 
 /**
- * The value of a cell at a level. What is read outside of traces is handed out, so no later step may free its buffers.
+ * The value of a cell at the level around a call, or the reference that it has there and inside. What is read outside of
+ * traces is handed out, so no later step may free its buffers.
  */
-const valueAt = (cell: Cell, parent: Trace | undefined): unknown => {
-  if (parent !== undefined) return parent.read(cell)
-  cell.shared = true
-  return readCell(cell)
+export const valueAround = (c: Call, cell: Cell, parent: Trace | undefined): unknown => {
+  if (parent === undefined) {
+    cell.shared = true
+    return readCell(cell)
+  }
+  const { references } = c.trace
+  return references !== undefined && references === parent.references ? parent.peek(cell) : parent.read(cell)
 }
 
 /** What the inputs of a call's Program are at the outer level: captures, closure state, arguments. */
 export const operands = (c: Call, parent: Trace | undefined): ReadonlyArray<Tensor> => [
   ...c.discharged.captures,
-  ...c.discharged.reads.flatMap((slot) => Tree.leaves(valueAt(slot.cell, parent))),
+  ...c.discharged.reads.flatMap((slot) => Tree.leaves(valueAround(c, slot.cell, parent))),
   ...c.arguments.arrays
 ]
 

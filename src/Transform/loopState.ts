@@ -1,9 +1,11 @@
 /**
  * What loops have in common: the state that one step hands to the next must keep its structure, shapes and dtypes.
  */
+import * as Effect from "effect/Effect"
 import { type Misfit, StructureError } from "../GraphDef/errors.ts"
 import * as GraphDef from "../GraphDef/GraphDef.ts"
 import { outerSplit } from "../GraphDef/updateContext.ts"
+import type { Form, References } from "../Program/references.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import * as Tree from "../Tensor/Tree.ts"
 import { type Call, type LeafArrays, resultCount } from "./lift.ts"
@@ -24,14 +26,54 @@ export const inputOffsets = (c: Call) => {
   return { state, leaves }
 }
 
-/** Fails unless the loop leaves the structure of its arguments alone. */
-export const checkStable = (transform: string, c: Call): void => {
-  if (GraphDef.sameStructure(c.arguments.split.graphdef, c.graphdef, 1)) return
+/** Behind an entry and all that is below it. */
+const behind = (entries: ReadonlyArray<GraphDef.Entry>, at: number): number => {
+  const entry = entries[at]
+  return entry._tag === "Node" ? entry.keys.reduce((next) => behind(entries, next), at + 1) : at + 1
+}
+
+/** The structure of one argument of the tuple at an entry, in which `number` gives objects their numbers. */
+const structureOf = (
+  { entries }: GraphDef.Any,
+  tuple: number,
+  argument: number,
+  number: (index: number) => number
+): GraphDef.Any => {
+  let from = tuple + 1
+  for (let i = 0; i < argument; i++) from = behind(entries, from)
+  return GraphDef.fromEntries(
+    entries.slice(from, behind(entries, from)).map((e) => "index" in e ? { ...e, index: number(e.index) } : e)
+  )
+}
+
+/** Did the body leave the structure of one argument alone, with every object in its place? */
+const isStable = (c: Call, argument: number): boolean => {
+  // Objects by their numbers at the entry; those that are new have others.
+  const numbers = new Map<number, number>()
+  for (const e of c.graphdef.entries) {
+    const outer = GraphDef.outerIndex(e)
+    if ((e._tag === "Node" || e._tag === "Variable") && outer !== undefined) numbers.set(e.index, outer)
+  }
+  return GraphDef.equalsIgnoringOuter(
+    structureOf(c.arguments.split.graphdef, 0, argument, (index) => index),
+    structureOf(c.graphdef, 1, argument, (index) => index < 0 ? index : numbers.get(index) ?? -2 - index)
+  )
+}
+
+/**
+ * Fails unless the loop leaves the structure of its arguments alone. An argument of which every step gets a part of its
+ * own is `free`: no step sees what another one did to it.
+ */
+export const checkStable = (transform: string, c: Call, free: (argument: number) => boolean = () => false): void => {
+  const before = c.arguments.split.graphdef
+  if (GraphDef.sameStructure(before, c.graphdef, 1)) return
+  const [tuple] = before.entries
+  if (tuple._tag === "Node" && tuple.keys.every((_, i) => free(i) || isStable(c, i))) return
   throw new StructureError({
     operation: transform,
     misfits: [{
       path: [],
-      expected: `arguments that keep their structure:\n${String(c.arguments.split.graphdef)}`,
+      expected: `arguments that keep their structure:\n${String(before)}`,
       found: String(c.graphdef)
     }],
     hint: "every step runs the same Program: change the structure of a model before or after the loop"
@@ -174,6 +216,34 @@ export const handedCarry = (
   fail(transform, misfits)
   return handed
 }
+
+const describeForm = ({ avals, structure }: Form): string =>
+  structure._tag === "Leaf" ? ShapedArray.format(avals[0]) : `a tree of ${avals.map(ShapedArray.format).join(", ")}`
+
+/**
+ * Traces a body or a branch where the Program is to be shown: fails with a `StructureError` if that gave a Variable
+ * another structure, shape or dtype. (What is compiled has such Variables among inputs and outputs, where they are
+ * found.)
+ */
+export const keepingForms = <A, E, R>(
+  transform: string,
+  references: References | undefined,
+  traced: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  references === undefined ? traced : Effect.suspend(() => {
+    const before = references.forms()
+    return Effect.map(traced, (result) => {
+      fail(
+        transform,
+        references.restore(before).map((r) => ({
+          path: [r.description.kind],
+          expected: describeForm(r.before),
+          found: describeForm(r.after)
+        }))
+      )
+      return result
+    })
+  })
 
 const fail = (transform: string, misfits: ReadonlyArray<Misfit>): void => {
   if (misfits.length > 0) {

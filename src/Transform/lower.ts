@@ -9,6 +9,7 @@ import { CurrentTrace } from "../Program/Trace.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import type { Tensor } from "../Tensor/Tensor.ts"
 import { attempt, type TransformError } from "./attempt.ts"
+import { madeOf } from "./jit.ts"
 import { type Call, call, layout, operands, splitArguments } from "./lift.ts"
 import type { Traced } from "./types.ts"
 
@@ -127,8 +128,11 @@ const lowerCall = (c: Call, name: string, given: ReadonlyArray<Tensor>): Lowered
  * Variables that the function writes. The buffer of such a Variable is updated in place: `tf.aliasing_output` on its
  * input names the output.
  *
- * Fails with a `TraceError` that names the primitive if the function does what XLA cannot: a `Debug.print`, a
- * collective of an axis that no `vmap` inside the function maps.
+ * Of a function that `jit` made, the text is that of the function itself, under the name that `jit` was given.
+ *
+ * A `Debug.print` or `Debug.callback` becomes a custom call `@linum_callback`, which whoever runs the module registers.
+ * Fails with a `TraceError` that names the primitive for a collective of an axis that no `vmap` inside the function
+ * maps.
  *
  * ```ts import.meta.vitest
  * import { Effect } from "effect"
@@ -149,9 +153,11 @@ export const lower = <Args extends ReadonlyArray<unknown>, A, E, R>(
 ) =>
 (...args: Args): Effect.Effect<Lowered, E | TransformError, R> =>
   Effect.gen(function*() {
-    const name = (options.name ?? (f.name || "anonymous")).replace(/[^\w.-]/g, "_")
+    // A compiled function stands for the function that it was made of.
+    const made = madeOf(f)
+    const name = (options.name ?? made?.name ?? (f.name || "anonymous")).replace(/[^\w.-]/g, "_")
     const parent = yield* CurrentTrace
     const split = splitArguments(args, parent)
-    const c = yield* call<Args, A, E, R>(f, split, parent, { transform: `lower(${name})` })
+    const c = yield* call<Args, A, E, R>((made?.f ?? f) as typeof f, split, parent, { transform: `lower(${name})` })
     return yield* attempt(() => lowerCall(c, name, operands(c, parent)))
   })

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as control from "../Program/control.ts"
 import { CurrentTrace } from "../Program/Trace.ts"
 import { throwing, type TransformError } from "./attempt.ts"
-import { call, conclude, emitter, operands, splitArguments } from "./lift.ts"
+import { allHeld, call, conclude, emitter, operands, splitArguments } from "./lift.ts"
 import type { Traced } from "./types.ts"
 
 /** Options of `remat`. */
@@ -31,8 +31,11 @@ export const remat = <Args extends ReadonlyArray<unknown>, A, E, R>(
 (...args: Args): Effect.Effect<A, E | TransformError, R> =>
   throwing(Effect.gen(function*() {
     const parent = yield* CurrentTrace
-    const split = splitArguments(args, parent)
-    const c = yield* call<Args, A, E, R>(f, split, parent, { transform: `remat(${f.name || "anonymous"})` })
+    const split = splitArguments(args, parent, allHeld)
+    const c = yield* call<Args, A, E, R>(f, split, parent, {
+      transform: `remat(${f.name || "anonymous"})`,
+      references: parent?.references
+    })
     const kept = emitter(parent)
     const node = control.checkpoint(c.discharged.program, options.policy ?? "nothing_saveable", operands(c, parent))
     kept.emit(node)

@@ -6,18 +6,43 @@
  * that the body writes, which makes it a carry too. So a write is seen by every later read, across steps.
  */
 import * as Effect from "effect/Effect"
+import type { Leaf } from "../GraphDef/updateContext.ts"
 import * as control from "../Program/control.ts"
 import { make } from "../Program/Program.ts"
 import { moveAxis } from "../Program/rules/support.ts"
 import { CurrentTrace } from "../Program/Trace.ts"
+import type { Path } from "../State/Path.ts"
 import { TraceError } from "../Tensor/errors.ts"
 import * as Lax from "../Tensor/lax/index.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import type { Tensor } from "../Tensor/Tensor.ts"
+import * as Tree from "../Tensor/Tree.ts"
+import { argumentAxes, checkReturned } from "./aliasing.ts"
 import { throwing, type TransformError } from "./attempt.ts"
-import { argumentAxes, type Axis, axisOf, type AxisSpec, canonical, Carry, commonSize, isCarry } from "./axes.ts"
-import { type Call, call, conclude, emitter, layout, operands, slotsOf, splitArguments } from "./lift.ts"
-import { checkCarryObjects, checkStable, type Handed, handedCarry, handedState, handedVariables } from "./loopState.ts"
+import { type Axis, axisOf, type AxisSpec, canonical, Carry, commonSize, isCarry } from "./axes.ts"
+import { axisChanges, type TransformMetadata } from "./axisMetadata.ts"
+import {
+  allHeld,
+  type Call,
+  call,
+  conclude,
+  emitter,
+  layout,
+  operands,
+  type ResultLeaf,
+  slotsOf,
+  splitArguments,
+  splitLeaves
+} from "./lift.ts"
+import {
+  checkCarryObjects,
+  checkStable,
+  type Handed,
+  handedCarry,
+  handedState,
+  handedVariables,
+  keepingForms
+} from "./loopState.ts"
 import type { Traceable, Traced } from "./types.ts"
 
 /** Options of `scan`. */
@@ -35,6 +60,8 @@ export interface ScanOptions {
   readonly reverse?: boolean
   /** How many steps a backend may put into one iteration. */
   readonly unroll?: number
+  /** The name of the axis that is stepped through in the metadata of Variables. */
+  readonly transformMetadata?: TransformMetadata
 }
 
 /** An output of the traced body that is stacked. */
@@ -67,6 +94,10 @@ const carryPlaces = (options: Required<Pick<ScanOptions, "inAxes" | "outAxes">>,
   return { input, prefix: whole ? ["1"] : ["1", String(output)] }
 }
 
+/** Is it a path in the result to (a part of) the carry? */
+const isCarryPath = ({ input, prefix }: ReturnType<typeof carryPlaces>, path: Path): boolean =>
+  input !== undefined && prefix.slice(1).every((key, i) => path[i] === key)
+
 /** Runs the body once on abstract slices. A weakly typed carry becomes a strong one. */
 const traceBody = <Args extends ReadonlyArray<unknown>, A, E, R>(
   f: Traceable<Args, A, E, R>,
@@ -76,16 +107,25 @@ const traceBody = <Args extends ReadonlyArray<unknown>, A, E, R>(
 ) =>
   Effect.gen(function*() {
     const parent = yield* CurrentTrace
-    const split = splitArguments(args, parent)
-    const axes = yield* argumentAxes("scan", options.inAxes, split, args)
+    const whole = splitArguments(args, parent, allHeld)
+    const axes = yield* argumentAxes("scan", options.inAxes, whole, args)
+    const references = parent?.references
+    // What is stepped through is read before the loop, and written after it.
+    const split = references === undefined
+      ? whole
+      : splitLeaves(whole.split, parent, (leaf) => typeof axes[leaf] !== "number")
     const slots = slotsOf(split).map(({ leaf, path, x }) => {
       const axis = axes[leaf]
       return { axis: typeof axis === "number" ? canonical("scan", axis, x, path) : axis, path, x }
     })
     const sliced = slots.flatMap((s) => typeof s.axis === "number" ? [{ size: s.x.shape[s.axis], path: s.path }] : [])
     const length = commonSize("scan", sliced, options.length)
-    const c = yield* call(f, split, parent, {
+    const made = (leaf: Leaf, path: Path): Axis =>
+      path[0] === "0" ? 0 : axisOf("scan", options.outAxes, leaf, path.slice(1))
+    const changes = axisChanges("scan", axes, made, options.transformMetadata)
+    const traced = call(f, split, parent, {
       transform: `scan(${f.name || "anonymous"})`,
+      references,
       aval: (i) => {
         const { axis, x } = slots[i]
         return typeof axis === "number"
@@ -94,14 +134,34 @@ const traceBody = <Args extends ReadonlyArray<unknown>, A, E, R>(
           ? { ...x.aval, weakType: false }
           : x.aval
       },
+      enter: changes.enter,
       inspect: (inner, out) => {
+        const skip = (path: Path) => isCarryPath(places, path)
+        const { outAxes } = options
+        checkReturned("scan", {
+          inner,
+          out,
+          entered: changes.entered,
+          leaves: split.leaves,
+          given: axes,
+          outAxes,
+          skip
+        })
+        changes.leave(inner, out)
         if (places.input === undefined) return
         const after = places.prefix.length === 1 ? out : (out as ReadonlyArray<unknown>)[Number(places.prefix[1])]
         checkCarryObjects("scan", inner[places.input], after)
       }
     })
+    const c = yield* keepingForms("scan", references, traced)
     return { c, parent, axes, slots, length }
   })
+
+/** A value that has another form now is stacked along the axis of the Variable. */
+const reshapedAxis = (r: ResultLeaf, axis: number, i: number): number => {
+  const { aval } = r.arrays[i]
+  return canonical("scan", axis, { aval: ShapedArray.withShape(aval, [...aval.shape, 1]) }, r.leaf.path.join("/"))
+}
 
 /** What becomes of every output of the body. */
 const outputsOf = (
@@ -114,14 +174,23 @@ const outputsOf = (
   let output = 0
   let slot = 0
   const firstSlot = c.arguments.leaves.map((l) => (slot += l.arrays.length) - l.arrays.length)
+  const axisOfOutput = (r: ResultLeaf, i: number): Axis => {
+    const known = r.argument === undefined ? null : axes[r.argument]
+    if (r.argument === undefined || known === null) {
+      // What is new in an argument is a stack along the first axis.
+      return r.leaf.path[0] === "0" ? 0 : axisOf("scan", outAxes, r.leaf, r.leaf.path.slice(1))
+    }
+    const before = c.arguments.leaves[r.argument]
+    return typeof known === "number" && !Tree.sameStructure(before.structure, r.structure)
+      ? reshapedAxis(r, known, i)
+      : slotAxes[firstSlot[r.argument] + i]
+  }
   return c.results.flatMap((r) => {
     if (r.unchanged) return []
     return r.arrays.map((_, i): Output | undefined => {
       if (carries.has(output++)) return undefined
       const path = r.leaf.path.slice(1).join("/") || "the result"
-      const axis = r.argument !== undefined && axes[r.argument] !== null
-        ? slotAxes[firstSlot[r.argument] + i]
-        : axisOf("scan", outAxes, r.leaf, r.leaf.path.slice(1))
+      const axis = axisOfOutput(r, i)
       if (typeof axis === "number") return { axis, path }
       throw new TraceError({
         transform: "scan",
@@ -132,13 +201,20 @@ const outputsOf = (
   })
 }
 
+/** Does every step get a part of its own of all that is in an argument? */
+const isStepped = (c: Call, axes: ReadonlyArray<Axis>, argument: number): boolean => {
+  const own = axes.filter((_, i) => c.arguments.leaves[i].leaf.path[0] === String(argument))
+  return own.length > 0 && own.every((axis) => typeof axis === "number")
+}
+
 /**
  * Applies a function to one slice after another. By default it is JAX's scan: `f(carry, x)` gives `[carry, y]`, and
  * `scan(f)(init, xs)` gives the last carry and the stacked ys. With `inAxes` and `outAxes` it is NNX's: any argument
  * may be stepped through, along any axis, Modules too (a stack of layers), and the carry may be in any place.
  *
  * Writes to Variables that are not stepped through are seen by the next step; writes to stepped ones go into their
- * slice. A carry keeps its structure, shapes and dtypes: else `StructureError`.
+ * slice, and so do changes of structure: a Variable that the body makes in a stepped Module is a stack afterwards. A
+ * carry keeps its structure, shapes and dtypes: else `StructureError`.
  *
  * ```ts import.meta.vitest
  * import { Effect } from "effect"
@@ -165,7 +241,7 @@ export const scan = <Args extends ReadonlyArray<unknown>, A, E, R>(
     const full = { inAxes: [Carry, 0], outAxes: [Carry, 0], ...options }
     const places = carryPlaces(full, args.length)
     const { axes, c, length, parent, slots } = yield* traceBody<Args, A, E, R>(f, args, full, places)
-    checkStable("scan", c)
+    checkStable("scan", c, (argument) => isStepped(c, axes, argument))
     const handed = [
       ...handedVariables("scan", c, (argument) => typeof axes[argument] !== "number"),
       ...(places.input === undefined ? [] : handedCarry("scan", c, { prefix: [String(places.input)] }, places)),

@@ -2,17 +2,19 @@
  * `vmap`: a function of one example becomes a function of a batch.
  */
 import * as Effect from "effect/Effect"
-import { AliasError } from "../GraphDef/errors.ts"
-import { outerSplit } from "../GraphDef/updateContext.ts"
+import type { Leaf } from "../GraphDef/updateContext.ts"
 import { interpreters } from "../Program/interpreters.ts"
 import { moveAxis, placeAxis } from "../Program/rules/support.ts"
 import { CurrentTrace } from "../Program/Trace.ts"
+import type { Path } from "../State/Path.ts"
 import { TraceError } from "../Tensor/errors.ts"
 import * as Lax from "../Tensor/lax/index.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import { literal, type Tensor } from "../Tensor/Tensor.ts"
+import { argumentAxes, checkReturned } from "./aliasing.ts"
 import { throwing, type TransformError } from "./attempt.ts"
-import { argumentAxes, type Axis, axisOf, type AxisSpec, canonical, commonSize } from "./axes.ts"
+import { type Axis, axisOf, type AxisSpec, canonical, commonSize } from "./axes.ts"
+import { axisChanges, type TransformMetadata } from "./axisMetadata.ts"
 import { type Call, call, conclude, emitter, layout, operands, slotsOf, splitArguments } from "./lift.ts"
 import type { Traced } from "./types.ts"
 
@@ -26,22 +28,21 @@ export interface VmapOptions {
   readonly axisName?: string
   /** The size of the mapped axis, where no argument tells it. */
   readonly axisSize?: number
+  /** The name of the mapped axis in the metadata of Variables. */
+  readonly transformMetadata?: TransformMetadata
 }
 
-/** Where each output of a call's Program has its mapped axis, for its owner outside. */
+/**
+ * Where each output of a call's Program has its mapped axis, for its owner outside. `made` says it of what is new.
+ */
 const outputAxes = (
   c: Call,
   argAxes: ReadonlyArray<Axis>,
-  spec: AxisSpec
+  made: (leaf: Leaf, path: Path) => Axis
 ): ReadonlyArray<{ axis: Axis; path: string }> =>
   c.results.flatMap((r) => {
     if (r.unchanged) return []
-    const inside = r.leaf.path[0] === "0"
-    const axis = r.argument !== undefined
-      ? argAxes[r.argument]
-      : inside
-      ? 0
-      : axisOf("vmap", spec, r.leaf, r.leaf.path.slice(1))
+    const axis = r.argument !== undefined ? argAxes[r.argument] : made(r.leaf, r.leaf.path)
     return r.arrays.map(() => ({ axis, path: r.leaf.path.slice(1).join("/") || "the result" }))
   })
 
@@ -61,7 +62,7 @@ const place = (x: Tensor, from: number | null, to: Axis, size: number, path: str
   if (from === null) return x
   throw new TraceError({
     transform: "vmap",
-    reason: `at ${path}: the axis spec is null but the value is batched (on axis ${from})`,
+    reason: `at ${path}: got axis spec null but output was batched on axis ${from}`,
     hint: "map it with inAxes/outAxes or StateAxes, or reduce over the batch (psum, pmean) before writing it"
   })
 }
@@ -111,13 +112,19 @@ export const vmap = <Args extends ReadonlyArray<unknown>, A, E, R>(
     })
     const mapped = slots.flatMap((s) => s.axis === null ? [] : [{ size: s.x.shape[s.axis], path: s.path }])
     const size = commonSize("vmap", mapped, axisSize)
+    const made = (leaf: Leaf, path: Path): Axis => path[0] === "0" ? 0 : axisOf("vmap", outAxes, leaf, path.slice(1))
+    const changes = axisChanges("vmap", leafAxes, made, options.transformMetadata)
     const c = yield* call<Args, A, E, R>(f, split, parent, {
       transform: `vmap(${f.name || "anonymous"})`,
       aval: (slot, outer) => {
         const { axis } = slots[slot]
         return axis === null ? outer : ShapedArray.withShape(outer, outer.shape.filter((_, i) => i !== axis))
       },
-      inspect: (inner, out) => checkReturned(inner, out, leafAxes, outAxes)
+      enter: changes.enter,
+      inspect: (inner, out) => {
+        checkReturned("vmap", { inner, out, entered: changes.entered, leaves: split.leaves, given: leafAxes, outAxes })
+        changes.leave(inner, out)
+      }
     })
     const kept = emitter(parent)
     const at = layout(c).argumentsAt
@@ -129,37 +136,11 @@ export const vmap = <Args extends ReadonlyArray<unknown>, A, E, R>(
       { size, name: axisName },
       kept.emit
     )
-    const wanted = outputAxes(c, leafAxes, outAxes)
+    const wanted = outputAxes(c, leafAxes, made)
     const outputs = wanted.map(({ axis, path }, i) => place(batched.outputs[i], batched.axes[i], axis, size, path))
     const state = closureState(c, batched.outputs.slice(wanted.length), batched.axes.slice(wanted.length))
     return (yield* conclude(c, [...outputs, ...state], kept)) as A
   }))
-
-/**
- * Fails with an `AliasError` if a Variable of the arguments comes back in the result with another axis than it went in
- * with.
- */
-const checkReturned = (
-  inner: ReadonlyArray<unknown>,
-  out: unknown,
-  axes: ReadonlyArray<Axis>,
-  outAxes: AxisSpec
-): void => {
-  const own = new Map(outerSplit(inner).leaves.map((leaf, i) => [leaf._tag === "Variable" ? leaf.variable : leaf, i]))
-  for (const leaf of outerSplit([out]).leaves) {
-    const argument = leaf._tag === "Variable" ? own.get(leaf.variable) : undefined
-    if (leaf._tag !== "Variable" || argument === undefined) continue
-    const path = leaf.path.slice(1)
-    const axis = axisOf("vmap", outAxes, leaf, path)
-    if (axis === axes[argument]) continue
-    throw new AliasError({
-      operation: "vmap",
-      what: `${leaf.variable.kind} (Inconsistent aliasing: axes ${String(axes[argument])}, ${String(axis)})`,
-      paths: [["inAxes", ...outerSplit(inner).leaves[argument].path], ["outAxes", ...path]],
-      hint: "a Variable that comes back has the axis that it went in with: give outAxes for it"
-    })
-  }
-}
 
 /** State written through closures is one for all elements. Of checks that failed the first counts. */
 const closureState = (

@@ -12,15 +12,25 @@ import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import { isTensor, literal, type Tensor } from "../Tensor/Tensor.ts"
 import { throwing, type TransformError } from "./attempt.ts"
 import { Carry } from "./axes.ts"
-import { type Call, call, conclude, emitter, layout, operands, splitArguments } from "./lift.ts"
-import { checkCarryObjects, checkStable, type Handed, handedCarry, handedState, handedVariables } from "./loopState.ts"
+import { allHeld, type Call, call, conclude, emitter, layout, operands, splitArguments } from "./lift.ts"
+import {
+  checkCarryObjects,
+  checkStable,
+  type Handed,
+  handedCarry,
+  handedState,
+  handedVariables,
+  keepingForms
+} from "./loopState.ts"
 import { scan } from "./scan.ts"
 import type { Traceable, Traced } from "./types.ts"
 
 /** The condition is one bool, and changes nothing. */
 const checkCondition = (c: Call): void => {
   const [x, ...others] = c.results.filter((r) => !r.unchanged).flatMap((r) => r.arrays)
-  if (c.discharged.writes.length > 0 || c.results.some((r) => !r.unchanged && r.leaf.path[0] === "0")) {
+  const writes = c.discharged.writes.length > 0 || c.results.some((r) => !r.unchanged && r.leaf.path[0] === "0") ||
+    c.discharged.program.equations.some((e) => e.primitive === "set_variable")
+  if (writes) {
     throw new TraceError({
       transform: "whileLoop",
       reason: c.discharged.writes.some(({ slot }) => slot.cell === c.trace.checks.cell)
@@ -74,14 +84,20 @@ export const whileLoop = <const A, E, R, E2, R2>(
 ): Effect.Effect<A, E | E2 | TransformError, R | R2> =>
   throwing(Effect.gen(function*() {
     const parent = yield* CurrentTrace
-    const split = splitArguments([init], parent)
+    const split = splitArguments([init], parent, allHeld)
+    const references = parent?.references
     const aval = (_: number, outer: ShapedArray.ShapedArray) => ({ ...outer, weakType: false })
-    const test = yield* call<[A], Tensor, E, R>(condition, split, parent, { transform: "whileLoop", aval })
-    const step = yield* call<[A], A, E2, R2>(body, split, parent, {
-      transform: "whileLoop",
-      aval,
-      inspect: ([before], after) => checkCarryObjects("whileLoop", before, after)
-    })
+    const test = yield* call<[A], Tensor, E, R>(condition, split, parent, { transform: "whileLoop", aval, references })
+    const step = yield* keepingForms(
+      "whileLoop",
+      references,
+      call<[A], A, E2, R2>(body, split, parent, {
+        transform: "whileLoop",
+        aval,
+        references,
+        inspect: ([before], after) => checkCarryObjects("whileLoop", before, after)
+      })
+    )
     checkCondition(test)
     checkStable("whileLoop", step)
     const handed = [

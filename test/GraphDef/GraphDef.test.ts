@@ -172,9 +172,9 @@ describe("split and merge", () => {
       assert.strictEqual(
         error.message,
         `merge: 3 paths do not fit; give exactly the leaves of the GraphDef, in one or several States
-  features: expected no value: the field is static, found f32[1]
-  scale: expected no value: the model has nothing at this path, found f32[4]
-  bias: expected a Param, found nothing`
+  features: expected no value: the field is static, found f32[1]. Got state for static field 'features', this is not supported.
+  scale: expected no value: the model has nothing at this path, found f32[4]. Unknown keys: {'scale'}
+  bias: expected a Param, found nothing. Expected key 'bias' in state while building node of type Linear.`
       )
     }))
 
@@ -251,9 +251,9 @@ describe("update", () => {
       assert.strictEqual(
         error.message,
         `update: 5 paths do not fit; nothing was written
-  linear/features: expected no value: the field is static, found f32[1]
-  norm/nothing: expected no value: the model has nothing at this path, found f32[1]
-  extra/deep: expected no value: the model has nothing at this path, found f32[7]
+  linear/features: expected no value: the field is static, found f32[1]. Trying to update a non-Variable attribute 'features' with a Variable: f32[1]
+  norm/nothing: expected no value: the model has nothing at this path, found f32[1]. A new key needs a Variable or a snapshot of one, which say its kind.
+  extra/deep: expected no value: the model has nothing at this path, found f32[7]. Unknown keys: {'extra'}
   linear/kernel: expected f32[2,3], found f32[3,2]
   norm/mean: expected f32[3], found {a: f32[3]}`
       )
@@ -296,8 +296,8 @@ describe("update", () => {
       const frozen = yield* GraphDef.immutable(model)
       const error = yield* failed(GraphDef.update(frozen, { bias: zeros(1) }))
       assert.strictEqual(error._tag, "ImmutableVariableError")
-      assert.isFalse(frozen.bias.mutable)
-      assert.isTrue(model.bias.mutable)
+      assert.isFalse(frozen.bias.isMutable)
+      assert.isTrue(model.bias.isMutable)
       const thawed = yield* GraphDef.mutable(frozen)
       yield* GraphDef.update(thawed, { bias: zeros(1) })
       yield* GraphDef.update(frozen, yield* GraphDef.state(frozen))

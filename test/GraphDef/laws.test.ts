@@ -161,6 +161,65 @@ describe("laws on generated graphs", () => {
       assert.isTrue(Equal.equals(yield* raw(model), yield* raw(copy)))
     }), runs)
 
+  it.effect.prop("an update context brings every change back, by tag", seed, ({ seed }) =>
+    Effect.gen(function*() {
+      const model = generate(seed)
+      const out = yield* GraphDef.updateContext("law", (context) =>
+        Effect.gen(function*() {
+          const copy = yield* context.merge(...yield* context.split(model, Filter.everything))
+          yield* mutate(copy, seed)
+          const expected = [yield* GraphDef.graphdef(copy), yield* raw(copy), objects(copy).length] as const
+          const merged = yield* context.merge(...yield* context.split(copy, Filter.everything))
+          return { merged, expected }
+        }))
+      assert.strictEqual(out.merged, model)
+      assert.isTrue(Equal.equals(yield* GraphDef.graphdef(model), out.expected[0]))
+      assert.isTrue(Equal.equals(yield* raw(model), out.expected[1]))
+      // Nothing that was there has become a second object.
+      assert.strictEqual(objects(model).length, out.expected[2])
+    }), runs)
+
+  it.effect.prop(
+    "parts split and merged one by one in one index space are the whole",
+    seed,
+    ({ seed }) =>
+      Effect.gen(function*() {
+        const model = generate(seed)
+        const parts = objects(model).filter(Module.isModule)
+        const split = yield* GraphDef.splitContext((context) =>
+          Effect.forEach(parts, (part) => context.split(part, Filter.everything))
+        )
+        const merged = yield* GraphDef.mergeContext((context) =>
+          Effect.forEach(split, ([graphdef, state]) => context.merge(graphdef, state))
+        )
+        assert.isTrue(Equal.equals(yield* GraphDef.graphdef(merged), yield* GraphDef.graphdef(parts)))
+        const before = new Set(objects(model))
+        assert.isTrue(objects(merged).every((object) => !before.has(object)))
+        const refIndex = new Map<object, number>()
+        const flat = yield* Effect.forEach(parts, (part) => GraphDef.flatten(part, refIndex))
+        assert.isTrue(flat.every(([graphdef], i) => Equal.equals(graphdef, split[i][0])))
+      }),
+    runs
+  )
+
+  it.effect.prop(
+    "unflatten into what is there gives it back, with the values of the State",
+    seed,
+    ({ seed }) =>
+      Effect.gen(function*() {
+        const model = generate(seed)
+        const identity = objects(model)
+        const refIndex = new Map<object, number>()
+        const [graphdef, state] = yield* GraphDef.flatten(model, refIndex)
+        const blank = States.mapTensors(state as State<unknown>, (x) => zeros(...x.shape))
+        const indexRefCache = new Map(Array.from(refIndex, ([object, i]) => [i, object] as const))
+        assert.strictEqual(yield* GraphDef.unflatten(graphdef, blank, { indexRefCache }), model)
+        assert.isTrue(Equal.equals(yield* raw(model), blank))
+        assert.isTrue(objects(model).every((object, i) => object === identity[i]))
+      }),
+    runs
+  )
+
   it.effect.prop("every part is visited once, children first", seed, ({ seed }) =>
     Effect.sync(() => {
       const model = generate(seed)

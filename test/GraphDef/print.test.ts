@@ -17,7 +17,7 @@ describe("printing", () => {
     assert.strictEqual(
       String(Plain.makeUnsafe({ a: scalar(0), b: scalar(2) })),
       `Variable( # 2 (8 B)
-  value={'a': Array(0, dtype=int32, weak_type=True), 'b': Array(2, dtype=int32, weak_type=True)}
+  value={'a': Array(0, dtype=int32, weakType=true), 'b': Array(2, dtype=int32, weakType=true)}
 )`
     )
   })
@@ -56,7 +56,7 @@ describe("printing", () => {
         String(frozen),
         `Node( # Param: 1 (4 B)
   scale=Param( # 1 (4 B)
-    value=Array(1, dtype=int32, weak_type=True),
+    value=Array(1, dtype=int32, weakType=true),
     isMutable=false
   )
 )`

@@ -106,11 +106,11 @@ describe("models in traces", () => {
         assert.deepStrictEqual(Object.keys(root), ["v", "x"])
       }))
 
-    it.effect("A.083 updateContext: the result has the outer objects, changed", () =>
+    it.effect("A.083 transact: the result has the outer objects, changed", () =>
       Effect.gen(function*() {
         const [a, b] = [param(1), param(2)]
         const root = new Node({ a, b })
-        const out = yield* GraphDef.updateContext(root, (inner) =>
+        const out = yield* GraphDef.transact(root, (inner) =>
           Effect.gen(function*() {
             const [x, y] = [inner["a"], inner["b"]]
             yield* GraphDef.setAttribute(inner, "a", y)
@@ -127,12 +127,12 @@ describe("models in traces", () => {
         assert.deepStrictEqual(yield* Tensor.toNested(yield* Ref.get(b)), [2])
       }))
 
-    it.effect("updateContext: a failure changes nothing", () =>
+    it.effect("transact: a failure changes nothing", () =>
       Effect.gen(function*() {
         const root = new Node({ a: param(1) })
         const before = yield* GraphDef.state(root)
         yield* Effect.flip(
-          GraphDef.updateContext(
+          GraphDef.transact(
             root,
             (inner) => Effect.andThen(GraphDef.setAttribute(inner, "b", 1), Effect.fail("no"))
           )

@@ -3,10 +3,13 @@ import * as Effect from "effect/Effect"
 import { item, toTypedArray } from "../../src/Backend/read.ts"
 import * as Cpu from "../../src/Backend/Tfjs/Cpu/index.ts"
 import { clone } from "../../src/GraphDef/index.ts"
+import { initializers } from "../../src/Layer/index.ts"
 import { Rngs, type RngStream, type RngStreams, type Seed } from "../../src/Ref/Rngs.ts"
 import "../../src/Tensor/install.ts"
+import { bernoulli } from "../../src/Tensor/random/index.ts"
 import type { Tensor } from "../../src/Tensor/Tensor.ts"
 import { jit } from "../../src/Transform/jit.ts"
+import { assertClose } from "../support/close.ts"
 import { cases, numbers, type Value } from "../support/golden.ts"
 import { snapshot } from "./golden.ts"
 
@@ -86,7 +89,10 @@ describe("Rngs", () => {
     "fork": (rngs) => rngs.fork,
     "split-3": (rngs) => rngs.split(3),
     "split-2x2": (rngs) => rngs.split([2, 2]),
+    "split-params-2": (rngs) => rngs.split({ params: 2 }),
+    "split-params-2-rest-3": (rngs) => rngs.split({ "...": 3, params: 2 }),
     "broadcast-3": (rngs) => rngs.broadcast(3),
+    "broadcast-params": (rngs) => rngs.broadcast({ params: 2, dropout: null }),
     "broadcast-2x2": (rngs) => rngs.broadcast([2, 2]),
     "stream-fork": (rngs) => Effect.flatMap(rngs.stream("dropout"), (s) => s.fork),
     "stream-split-2": (rngs) => Effect.flatMap(rngs.stream("dropout"), (s) => s.split(2)),
@@ -112,6 +118,26 @@ describe("Rngs", () => {
       const x = yield* rngs.uniform([4, 5])
       const w = yield* rngs.normal([5, 3])
       assert.closeTo(yield* item(x.matmul(w).mean()), -1.1782329, 3e-7)
+    }).pipe(Effect.provide(Cpu.layer)))
+
+  it.effect("draw takes any sampler or initializer, and gives what Flax's methods of that name give", () =>
+    Effect.gen(function*() {
+      const rngs = yield* Rngs.fromSeeds(0)
+      const made = new Map(cases("layers.json")["initializers"].map((c) => [c.name, c.out]))
+      const params = yield* rngs.stream("params")
+      const drawn = {
+        "rngs.lecun_normal()((2,3))": yield* rngs.draw(initializers.lecunNormal(), [2, 3]),
+        "rngs.glorot_uniform()((2,3))": yield* rngs.draw(initializers.glorotUniform(), [2, 3]),
+        "rngs.params.he_normal()((2,3))": yield* params.draw(initializers.heNormal(), [2, 3], "float32")
+      }
+      for (const [text, x] of Object.entries(drawn)) {
+        assertClose([...yield* toTypedArray(x)], numbers(made.get(`initializers/${text}`) as Value))
+      }
+      const again = yield* Rngs.fromSeeds(0)
+      for (let i = 0; i < 3; i++) yield* again.key()
+      const coins = yield* rngs.draw(bernoulli, 0.5, [9])
+      const same = bernoulli(yield* again.key(), 0.5, [9])
+      assert.deepStrictEqual([...yield* toTypedArray(coins)], [...yield* toTypedArray(same)])
     }).pipe(Effect.provide(Cpu.layer)))
 
   it.effect("draws inside jit go on where draws outside stopped, in clones too", () =>

@@ -63,7 +63,7 @@ export const options = (given: Readonly<Record<string, Argument>>): Readonly<Rec
         ? []
         : [[
           camel(key),
-          typeof value === "string" && key.endsWith("_init")
+          typeof value === "string" && /_init(ializer)?$/.test(key)
             ? initializer(value)
             : typeof value === "object" && !Array.isArray(value) && !isValue(value)
             ? value

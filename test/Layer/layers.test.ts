@@ -42,6 +42,13 @@ const makers: Readonly<Record<string, Make>> = {
       ...qkvFeatures === undefined ? {} : { qkvFeatures: qkvFeatures as number, outFeatures: outFeatures as number },
       ...options
     }),
+  LoRA: ([i, rank, o], options, name) =>
+    name.endsWith("around-Linear")
+      ? Effect.flatMap(L.Linear.make(3, 4), (baseModule) =>
+        L.LoRA.make(3, 2, 4, { baseModule, bInitializer: L.initializers.normal(1) }))
+      : L.LoRA.make(i as number, rank as number, o as number, options),
+  LoRALinear: ([i, o], options) =>
+    L.LoRALinear.make(i as number, o as number, options as { readonly loraRank: number }),
   Sequential: (_, __, name) =>
     name.endsWith("empty")
       ? L.Sequential.make()

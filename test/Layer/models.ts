@@ -1,8 +1,13 @@
 // Models of the golden file training.json, as a user would write them.
 import * as Effect from "effect/Effect"
+import * as Ref from "effect/Ref"
+import { setAttribute } from "../../src/GraphDef/index.ts"
 import * as L from "../../src/Layer/index.ts"
 import { Module } from "../../src/Ref/Module.ts"
 import { Rngs, type RngStreams } from "../../src/Ref/Rngs.ts"
+import { kind, Param, type Variable } from "../../src/Ref/Variable.ts"
+import { array, zeros } from "../../src/Tensor/construct.ts"
+import { uniform } from "../../src/Tensor/random/index.ts"
 import type { Tensor } from "../../src/Tensor/Tensor.ts"
 import { scan } from "../../src/Transform/scan.ts"
 import { vmap } from "../../src/Transform/vmap.ts"
@@ -140,4 +145,50 @@ const forward = scan(
 const applyStack = Effect.fnUntraced(function*(self: Stack, x: Tensor) {
   const [y] = yield* forward(x, self.layers)
   return y
+})
+
+/** A Linear that counts its calls. */
+export class StatefulLinear extends Module("StatefulLinear")<{
+  readonly w: Variable<"Param", Tensor>
+  readonly b: Variable<"Param", Tensor>
+  readonly count: Variable<"Count", Tensor>
+}> {
+  static readonly make = Effect.fnUntraced(function*(din: number, dout: number) {
+    return new StatefulLinear({
+      w: yield* Param.make(uniform(yield* Rngs.nextKey("params"), [din, dout])),
+      b: yield* Param.make(zeros([dout])),
+      count: yield* kind("Count").make(array(0, { dtype: "uint32" }))
+    })
+  })
+
+  apply(x: Tensor) {
+    return applyStateful(this, x)
+  }
+}
+
+const applyStateful = Effect.fnUntraced(function*(self: StatefulLinear, x: Tensor) {
+  yield* Ref.update(self.count, (n) => n.add(1))
+  return x.matmul(yield* Ref.get(self.w)).add(yield* Ref.get(self.b))
+})
+
+/** Two layers with a relu between them. Surgery may put others in their places. */
+export class Mlp extends Module("Mlp")<{
+  readonly linear1: L.Applicable<unknown, never>
+  readonly linear2: L.Applicable<unknown, never>
+}> {
+  static readonly make = Effect.fnUntraced(function*(din: number, dmid: number, dout: number) {
+    return new Mlp({ linear1: yield* L.Linear.make(din, dmid), linear2: yield* L.Linear.make(dmid, dout) })
+  })
+
+  apply(x: Tensor) {
+    return Effect.flatMap(this.linear1.apply(x), (h) => this.linear2.apply(L.relu(h)))
+  }
+}
+
+/** An Mlp that was made, and then had LoRA put around its layers. */
+export const adaptedMlp = Effect.fnUntraced(function*() {
+  const model = yield* Mlp.make(2, 4, 3)
+  yield* setAttribute(model, "linear1", yield* L.LoRA.make(2, 2, 4, { baseModule: model.linear1 }))
+  yield* setAttribute(model, "linear2", yield* L.LoRA.make(4, 2, 3, { baseModule: model.linear2 }))
+  return model
 })

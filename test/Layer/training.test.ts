@@ -5,11 +5,11 @@ import * as Effect from "effect/Effect"
 import { toTypedArray } from "../../src/Backend/read.ts"
 import * as Cpu from "../../src/Backend/Tfjs/Cpu/index.ts"
 import { clone } from "../../src/GraphDef/index.ts"
-import { evalMode, type MakeError } from "../../src/Layer/index.ts"
+import { evalMode, LoRAParam, type MakeError } from "../../src/Layer/index.ts"
 import * as optim from "../../src/Optimizer/index.ts"
 import type { Module } from "../../src/Ref/Module.ts"
 import { Rngs, type Seed } from "../../src/Ref/Rngs.ts"
-import { Param } from "../../src/Ref/Variable.ts"
+import { type Kind, Param } from "../../src/Ref/Variable.ts"
 import * as State from "../../src/State/State.ts"
 import * as DType from "../../src/Tensor/DType.ts"
 import "../../src/Tensor/install.ts"
@@ -19,7 +19,7 @@ import { jit } from "../../src/Transform/jit.ts"
 import { assertClose } from "../support/close.ts"
 import { cases, numbers, tensor, type Value } from "../support/golden.ts"
 import { camel, snapshot } from "./golden.ts"
-import { Block, ConvNet, Stack, Transformer } from "./models.ts"
+import { adaptedMlp, Block, ConvNet, Stack, StatefulLinear, Transformer } from "./models.ts"
 
 interface Run {
   readonly name: string
@@ -44,6 +44,7 @@ interface Made {
   readonly make: Effect.Effect<Model, MakeError | unknown, Rngs>
   readonly seeds?: Seed | Readonly<Record<string, Seed>>
   readonly loss: Loss
+  readonly wrt?: Kind<string>
 }
 
 const models: Readonly<Record<string, Made>> = {
@@ -56,6 +57,8 @@ const models: Readonly<Record<string, Made>> = {
   },
   "convnet": { make: ConvNet.make(), loss: crossEntropy },
   "transformer": { make: Transformer.make(), loss: crossEntropy },
+  "stateful-linear": { make: StatefulLinear.make(2, 3), loss: meanSquares },
+  "lora": { make: adaptedMlp(), loss: meanSquares, wrt: LoRAParam },
   "stack-of-4-by-vmap-and-scan": { make: Stack.make(4), loss: meanSquares }
 }
 
@@ -83,24 +86,24 @@ const assertTensor = Effect.fnUntraced(function*(x: Tensor | undefined, value: V
 
 const run = Effect.fnUntraced(function*(c: Run) {
   const [, modelName, txName] = c.name.split("/")
-  const { loss, make, seeds = 0 } = models[modelName]
+  const { loss, make, seeds = 0, wrt = Param } = models[modelName]
   const model = yield* make.pipe(Effect.provide(Rngs.layer(seeds)))
   const made = yield* snapshot(model)
   assert.deepStrictEqual([...made.keys()].toSorted(), Object.keys(c.made).map(camel).toSorted())
   for (const [path, value] of Object.entries(c.made)) yield* assertTensor(made.get(camel(path)), value, path, 1e-6)
 
   const [x0, y0] = c.batches[0].map(tensor)
-  const gradients = yield* grad(loss)(yield* clone(model), x0, y0)
+  const gradients = yield* grad(loss, { wrt })(yield* clone(model), x0, y0)
   const byPath = new Map(State.toEntries(gradients as State.Any).map(([path, leaf]) => [path.join("/"), leaf]))
   for (const [path, value] of Object.entries(c.gradients)) {
     const leaf = byPath.get(camel(path)) as State.VariableState<string, Tensor>
     yield* assertTensor(leaf.value, value, `gradient ${path}`, 1e-5)
   }
 
-  const optimizer = yield* optim.Optimizer.make(model, transformations[txName](), { wrt: Param })
+  const optimizer = yield* optim.Optimizer.make(model, transformations[txName](), { wrt })
   const step = jit((m: Model, o: typeof optimizer, x: Tensor, y: Tensor) =>
     Effect.gen(function*() {
-      const [value, g] = yield* valueAndGrad(loss)(m, x, y)
+      const [value, g] = yield* valueAndGrad(loss, { wrt })(m, x, y)
       yield* o.update(m, g)
       return value
     })

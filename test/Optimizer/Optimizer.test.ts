@@ -280,6 +280,14 @@ layer(Cpu.layer)("Optimizer", (it) => {
         assert.match(error.message, /optState\/seen: expected f32\[1\], found f32\[2\]/)
       }))
 
+    it.effect("filters that cover nothing", () =>
+      Effect.gen(function*() {
+        const wrt = kind("LoraParam")
+        const error = yield* Effect.flip(optim.Optimizer.make(linear(0, 2, 3), optim.sgd(0.1), { wrt }))
+        assert.strictEqual(error._tag, "StructureError")
+        assert.match(error.message, /wrt LoraParam selects no Variables of the model[^]*found Param/)
+      }))
+
     it.effect("filters that cover bare arrays", () =>
       Effect.gen(function*() {
         class Bare extends Module("Bare")<{ readonly table: Tensor }> {}

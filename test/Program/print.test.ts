@@ -23,7 +23,7 @@ describe("format", () => {
   it("prints what fits on one line", () => {
     assert.strictEqual(
       format(program((a) => [lax.reduceSum(a, 0)], f32(2, 3))),
-      "{ lambda ; a:f32[2,3] . let b:f32[3] = reduce_sum[axes=(0,)] a in (b) }"
+      "{ lambda ; a:f32[2,3]. let b:f32[3] = reduce_sum[axes=(0,)] a in (b,) }"
     )
   })
 
@@ -38,7 +38,7 @@ describe("format", () => {
     )
     assert.strictEqual(
       format(p),
-      `{ lambda ; a:f32[4,3] b:f32[3] . let
+      `{ lambda ; a:f32[4,3] b:f32[3]. let
     c:f32[4] = dot_general[
       dimension_numbers=(([1], [0]), ([], []))
       preferred_element_type=float32
@@ -46,7 +46,7 @@ describe("format", () => {
     d:f32[4] = sin c
     e:f32[4] = broadcast_in_dim 1.0:f32[]
     f:f32[4] = add d e
-  in (f) }`
+  in (f,) }`
     )
   })
 
@@ -54,7 +54,7 @@ describe("format", () => {
     const p = program((a) => [lax.topK(a, 2)[0], lax.iota("int32", [3], 0)], f32(4))
     assert.strictEqual(
       format(p),
-      "{ lambda ; a:f32[4] . let\n    b:f32[2] _:i32[2] = top_k[k=2] a\n    c:i32[3] = iota[dimension=0 dtype=int32 shape=(3,)]\n  in (b, c) }"
+      "{ lambda ; a:f32[4]. let\n    b:f32[2] _:i32[2] = top_k[k=2] a\n    c:i32[3] = iota[dimension=0 dtype=int32 shape=(3,)]\n  in (b, c) }"
     )
     assert.strictEqual(format(program(() => [])), "{ lambda ; . let  in () }")
     const scalars = [1, -0, 1e-5, 1e20, Infinity, NaN, 0.1].map((x) => Tensor.literal(x, "float32"))
@@ -79,17 +79,17 @@ describe("format", () => {
     )
     assert.strictEqual(
       format(p),
-      `{ lambda ; a:f32[] b:f32[3] . let
+      `{ lambda ; a:f32[] b:f32[3]. let
     c:f32[] _:f32[3] = scan[
-      jaxpr={ lambda ; d:f32[] e:f32[] . let f:f32[] = add d e; g:f32[] = mul d e in (f, g) }
+      jaxpr={ lambda ; d:f32[] e:f32[]. let f:f32[] = add d e; g:f32[] = mul d e in (f, g) }
       length=3
       num_carry=1
       num_consts=0
       reverse=False
       unroll=1
     ] a b
-    h:f32[] = jit[name=inc jaxpr={ lambda ; i:f32[] . let j:f32[] = neg i in (j) }] c
-  in (h) }`
+    h:f32[] = jit[name=inc jaxpr={ lambda ; c:f32[]. let h:f32[] = neg c in (h,) }] c
+  in (h,) }`
     )
   })
 
@@ -99,14 +99,14 @@ describe("format", () => {
     const p = program((i, x) => Control.cond(i, [f, g], [x]).outputs, ShapedArray.make([], "int32"), f32())
     assert.strictEqual(
       format(p),
-      `{ lambda ; a:i32[] b:f32[] . let
+      `{ lambda ; a:i32[] b:f32[]. let
     c:f32[] = cond[
       branches=(
-        { lambda ; d:f32[] . let e:f32[] = neg d in (e) }
-        { lambda ; f:f32[] . let  in (f) }
+        { lambda ; d:f32[]. let e:f32[] = neg d in (e,) }
+        { lambda ; f:f32[]. let  in (f,) }
       )
     ] a b
-  in (c) }`
+  in (c,) }`
     )
   })
 

@@ -34,7 +34,7 @@ describe("simplify", () => {
     const call = (x: Tensor.Tensor) => Control.call("f", inner, [x]).outputs[0]
     assert.strictEqual(
       simplified((x) => [call(call(x))], f32()),
-      "{ lambda ; a:f32[] . let b:f32[] = neg a; c:f32[] = sin b; d:f32[] = neg c; e:f32[] = sin d in (e) }"
+      "{ lambda ; a:f32[]. let b:f32[] = neg a; c:f32[] = sin b; d:f32[] = neg c; e:f32[] = sin d in (e,) }"
     )
   })
 
@@ -42,7 +42,7 @@ describe("simplify", () => {
     const p = program((x) => [lax.add(lax.sin(x), lax.sin(x)), lax.cos(x)], f32(2))
     assert.strictEqual(
       format(simplify(Program.make(p.inputs, p.equations, p.outputs.slice(0, 1)))),
-      "{ lambda ; a:f32[2] . let b:f32[2] = sin a; c:f32[2] = add b b in (c) }"
+      "{ lambda ; a:f32[2]. let b:f32[2] = sin a; c:f32[2] = add b b in (c,) }"
     )
     const effect: Program.Equation = {
       primitive: "debug_callback",
@@ -65,7 +65,7 @@ describe("simplify", () => {
     assert.strictEqual(simplify(p).equations.length, 5)
     assert.strictEqual(
       format(simplify(p, { final: true })),
-      `{ lambda ; a:f32[] . let
+      `{ lambda ; a:f32[]. let
     b:f32[] = sin a
     c:f32[] = optimization_barrier a
     d:f32[] = optimization_barrier a
@@ -81,7 +81,7 @@ describe("simplify", () => {
         lax.neg(lax.neg(x)),
         lax.rev(lax.rev(x, [1]), [1])
       ], f32(2, 3, 4)),
-      "{ lambda ; a:f32[2,3,4] . let  in (a, a, a, a) }"
+      "{ lambda ; a:f32[2,3,4]. let  in (a, a, a, a) }"
     )
     assert.strictEqual(
       simplified((x) => [
@@ -89,7 +89,7 @@ describe("simplify", () => {
         lax.reshape(lax.reshape(x, [24]), [6, 4]),
         lax.broadcastInDim(lax.broadcastInDim(x, [5, 2, 3, 4], [1, 2, 3]), [5, 2, 3, 6, 4], [0, 1, 2, 4])
       ], f32(2, 3, 4)),
-      `{ lambda ; a:f32[2,3,4] . let
+      `{ lambda ; a:f32[2,3,4]. let
     b:f32[4,2,3] = transpose[permutation=(2, 0, 1)] a
     c:f32[6,4] = reshape[new_sizes=(6, 4)] a
     d:f32[5,2,3,6,4] = broadcast_in_dim[broadcast_dimensions=(1, 2, 4)] a
@@ -106,11 +106,11 @@ describe("simplify", () => {
         lax.sub(x, constant(0, "float32", 3)),
         lax.add(x, constant(-0, "float32", 3))
       ], f32(3)),
-      "{ lambda ; a:f32[3] . let  in (a, a, a, a, a) }"
+      "{ lambda ; a:f32[3]. let  in (a, a, a, a, a) }"
     )
     assert.strictEqual(
       simplified((x) => [lax.add(x, constant(0, "int32", 3)), lax.sub(x, constant(0, "int32", 3))], i32(3)),
-      "{ lambda ; a:i32[3] . let  in (a, a) }"
+      "{ lambda ; a:i32[3]. let  in (a, a) }"
     )
     // -0 + 0 is 0, and nan · 0 is nan: these stay.
     const stays = program((x) => [
@@ -124,7 +124,7 @@ describe("simplify", () => {
   it("converts constants", () => {
     assert.strictEqual(
       simplified((x) => [lax.mul(x, lax.convertElementType(Tensor.literal(2, "int32", true), "float32"))], f32()),
-      "{ lambda ; a:f32[] . let b:f32[] = mul a 2.0:f32[] in (b) }"
+      "{ lambda ; a:f32[]. let b:f32[] = mul a 2.0:f32[] in (b,) }"
     )
   })
 
@@ -150,14 +150,14 @@ describe("simplify", () => {
     )
     assert.strictEqual(
       format(simplify(p)),
-      `{ lambda ; a:f32[2,2] b:f32[2,2] c:f32[5] . let
+      `{ lambda ; a:f32[2,2] b:f32[2,2] c:f32[5]. let
     d:f32[2,2] = broadcast_in_dim 1.0:f32[]
     e:f32[2,2] = add a d
     f:f32[2,2] = transpose[permutation=(1, 0)] e
     g:f32[2,2] = broadcast_in_dim 3.0:f32[]
     h:f32[2,2] = mul f g
     i:f32[2,2] j:f32[5] = scan[
-      jaxpr={ lambda ; k:f32[2,2] l:f32[2,2] m:f32[] . let
+      jaxpr={ lambda ; k:f32[2,2] l:f32[2,2] m:f32[]. let
           n:f32[2,2] = add l k
           o:f32[] = sin m
           p:f32[] = add m o
@@ -206,9 +206,9 @@ describe("simplify", () => {
     )
     assert.strictEqual(
       format(simplify(p)),
-      `{ lambda ; a:f32[] b:f32[] c:f32[] d:f32[] e:f32[4] f:f32[4] . let
+      `{ lambda ; a:f32[] b:f32[] c:f32[] d:f32[] e:f32[4] f:f32[4]. let
     g:f32[] _:f32[] h:f32[4] = scan[
-      jaxpr={ lambda ; i:f32[] j:f32[] k:f32[] . let
+      jaxpr={ lambda ; i:f32[] j:f32[] k:f32[]. let
           l:f32[] = add i j
           m:f32[] = add j k
           n:f32[] = cos k

@@ -6,11 +6,14 @@ import * as Fiber from "effect/Fiber"
 import * as Ref from "effect/Ref"
 import * as Cpu from "../../src/Backend/Tfjs/Cpu/index.ts"
 import { deleteAttribute, setAttribute } from "../../src/GraphDef/index.ts"
+import { Module } from "../../src/Ref/Module.ts"
 import { Param, type Variable } from "../../src/Ref/Variable.ts"
 import * as T from "../../src/Tensor/index.ts"
 import type { Tensor } from "../../src/Tensor/Tensor.ts"
 import { cond, grad, jit, vmap } from "../../src/Transform/index.ts"
 import { Count, expectClose, expectEqual, f32, failsWith, i32, Other, Pair, Unit } from "./common.ts"
+
+class Empty extends Module("Empty")<object> {}
 
 const double = (x: Tensor) => Effect.succeed(x.mul(2))
 
@@ -60,6 +63,37 @@ layer(Cpu.layer)("jit retraces", (it) => {
       assert.strictEqual(f.traces(), 2)
       yield* expectEqual(yield* f(f32(1), { sizes: [1, 2], act: (x: Tensor) => x.neg() }), -2)
       assert.strictEqual(f.traces(), 3)
+    }))
+
+  it.effect("for each of a thousand static values, once", () =>
+    Effect.gen(function*() {
+      const [f, u] = [jit((m: Unit, n: number) => Effect.map(Ref.get(m.w), (w) => w.mul(n))), Unit.make(2)]
+      for (let round = 0; round < 2; round++) for (let n = 0; n < 1000; n++) yield* f(u, n)
+      assert.strictEqual(f.traces(), 1000)
+      yield* expectEqual(yield* f(u, 7), 14)
+    }))
+
+  it.effect("for a new static argument, which cannot hold arrays, Variables or Modules", () =>
+    Effect.gen(function*() {
+      const times = (x: Tensor, config: unknown) => Effect.sync(() => x.mul((config as { readonly by: number }).by))
+      const f = jit(times, { staticArgnums: 1 })
+      yield* expectEqual(yield* f(f32(2), { by: 3 }), 6)
+      yield* expectEqual(yield* f(f32(5), { by: 3 }), 15)
+      assert.strictEqual(f.traces(), 1)
+      yield* expectEqual(yield* f(f32(5), { by: 4 }), 20)
+      assert.strictEqual(f.traces(), 2)
+      const refused = [
+        [{ by: f32(3) }, /jit\(times\): argument 1 is static, but holds an array \(f32\[\]\) at 1\/by/],
+        [Unit.make(1), /holds a Variable \(Count\) at 1\/n/],
+        [new Empty({}), /holds a Module at 1/]
+      ] as const
+      for (const [value, message] of refused) {
+        assert.match((yield* failsWith(f(f32(1), value), "TraceError")).message, message)
+        assert.match((yield* failsWith(jit((x: Tensor) => f(x, value))(f32(1)), "TraceError")).message, message)
+      }
+      yield* failsWith(f(f32(1), new Float32Array(2)), "StructureError")
+      yield* failsWith(jit(times, { staticArgnums: [-1] })(f32(1), f32(1)), "TraceError")
+      assert.strictEqual(f.traces(), 2)
     }))
 
   it.effect("for another structure of a tree, once each", () =>
@@ -341,9 +375,12 @@ layer(Cpu.layer)("jit and structure", (it) => {
       yield* Ref.set(m.w, f32(9))
       yield* expectEqual(yield* nested(f32(0)), 9)
       assert.strictEqual(
-        yield* vmap((x: Tensor) => Effect.succeed([m, x] as const))(f32([1])).pipe(Effect.map(([n]) => n)),
+        yield* vmap((x: Tensor) => Effect.succeed([m, x] as const), { outAxes: [null, 0] })(f32([1])).pipe(
+          Effect.map(([n]) => n)
+        ),
         m
       )
+      yield* failsWith(vmap((x: Tensor) => Effect.succeed([m, x] as const))(f32([1])), "TraceError")
       assert.strictEqual(yield* cond(true, () => Effect.succeed(m), () => Effect.succeed(m)), m)
       yield* failsWith(cond(true, () => Effect.succeed(m), () => Effect.succeed(u)), "StructureError")
     }))

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
 import { toNested } from "../../src/Backend/read.ts"
 import * as Cpu from "../../src/Backend/Tfjs/Cpu/index.ts"
+import { deleteAttribute, setAttribute } from "../../src/GraphDef/index.ts"
 import { Rngs } from "../../src/Ref/Rngs.ts"
 import { Param, type Variable } from "../../src/Ref/Variable.ts"
 import { Filter } from "../../src/State/index.ts"
@@ -350,5 +351,64 @@ layer(Cpu.layer)("scan and Modules", (it) => {
       const [out] = yield* scan(f, { length: 5, inAxes: [Carry] })(v)
       assert.strictEqual(out, v)
       yield* expectEqual(yield* Ref.get(v), 10)
+    }))
+
+  it.effect("changes of structure in what is stepped through: a stack of the new, the same objects", () =>
+    Effect.gen(function*() {
+      const [a, b] = [Unit.make([1, 2, 3], [0, 0, 0]), Unit.make([10, 20, 30], [0, 0, 0])]
+      const pair = Pair.of(a, b)
+      const body = (c: Tensor, p: Pair) =>
+        Effect.gen(function*() {
+          const [x, y] = [p.a, p.b]
+          // A swap, a new Variable, one that goes, a static field, and a new Module that holds what came in.
+          yield* setAttribute(p, "a", y)
+          yield* setAttribute(p, "b", x)
+          yield* setAttribute(x, "sum", Param.makeUnsafe((yield* Ref.get(x.w)).add(yield* Ref.get(y.w))))
+          yield* deleteAttribute(y, "n")
+          yield* setAttribute(p, "visits", 1)
+          yield* setAttribute(p, "both", new Pair({ a: x, b: T.ones([2]).mul(c) }))
+          yield* Ref.update(x.w, (w) => w.mul(2))
+          return [c.add(1), yield* Ref.get(y.w)] as const
+        })
+      const [last, ys] = yield* jit((p: Pair) => scan(body)(f32(0), p))(pair)
+      yield* expectEqual(last, 3)
+      yield* expectEqual(ys, [10, 20, 30])
+      assert.strictEqual(pair.a, b)
+      assert.strictEqual(pair.b, a)
+      const changed = pair as unknown as { readonly visits: number; readonly both: Pair<Unit, Tensor> }
+      assert.strictEqual(changed.visits, 1)
+      assert.strictEqual(changed.both.a, a)
+      yield* expectEqual(changed.both.b, [[0, 0], [1, 1], [2, 2]])
+      yield* expectEqual(yield* Ref.get(a.w), [2, 4, 6])
+      yield* expectEqual(yield* Ref.get((a as unknown as { readonly sum: Unit["w"] }).sum), [11, 22, 33])
+      assert.notProperty(b, "n")
+      // What is stepped through along another axis too, and values that become trees.
+      const v = Param.makeUnsafe<unknown>(T.ones([2, 4]))
+      const grow = (u: typeof v, x: Tensor) => Effect.as(Ref.update(u, (w) => ({ w, x })), x)
+      yield* scan(grow, { inAxes: [-1, 0], outAxes: 0 })(v, f32([1, 2, 3, 4]))
+      const tree = (yield* Ref.get(v)) as { readonly w: Tensor; readonly x: Tensor }
+      assert.deepStrictEqual([tree.w.shape, tree.x.shape], [[2, 4], [4]])
+      yield* expectEqual(tree.x, [1, 2, 3, 4])
+    }))
+
+  it.effect("the structure of what all steps share stays as it is, also beside what changes", () =>
+    Effect.gen(function*() {
+      const [stack, shared] = [Unit.make([1, 2], [0, 0]), Unit.make(1)]
+      const change = (which: 0 | 1) => (u: Unit, v: Unit) =>
+        Effect.as(setAttribute([u, v][which], "extra", Param.makeUnsafe(f32(1))), f32(0))
+      const options = { inAxes: [0, null], outAxes: 0 }
+      assert.strictEqual((yield* Effect.flip(scan(change(1), options)(stack, shared)))._tag, "StructureError")
+      yield* scan(change(0), options)(stack, shared)
+      assert.property(stack, "extra")
+      // A swap between what is shared and what is stepped through.
+      const swap = (p: Pair, q: Pair) =>
+        Effect.gen(function*() {
+          const [x, y] = [p.a, q.a]
+          yield* setAttribute(p, "a", y)
+          yield* setAttribute(q, "a", x)
+          return f32(0)
+        })
+      const pairs = [Pair.of(Unit.make([1, 2], [0, 0]), 0), Pair.of(Unit.make(1), 0)] as unknown as [Pair, Pair]
+      assert.strictEqual((yield* Effect.flip(scan(swap, options)(...pairs)))._tag, "StructureError")
     }))
 })

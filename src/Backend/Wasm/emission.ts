@@ -16,7 +16,7 @@ export interface Place {
 }
 
 /** Slots that every frame has. */
-export const slots = { arena: 0, constants: 1, scratch: 2, first: 3 } as const
+export const slots = { arena: 0, constants: 1, scratch: 2, locals: 3, first: 4 } as const
 
 /**
  * Where all buffers of a compiled Program are, as `plan.ts` decides and the runtime obeys.
@@ -38,7 +38,7 @@ export interface Plan {
   readonly arenaBytes: number
   /** The most bytes of temporary buffers that live at once: what no plan can be below. */
   readonly liveBytes: number
-  /** A thread's own memory for rows (`Buffer.local`), in the slot `scratch`. */
+  /** A thread's own memory for rows (`Buffer.local`), in the slot `locals`. */
   readonly localBytes: number
   readonly slotCount: number
 }

@@ -27,7 +27,7 @@ export interface Buffer {
   readonly size: number
   /** For printing: `b3`. */
   readonly name: string
-  /** A row's own memory, in the thread's scratch: written and read by one row of one kernel. */
+  /** A row's own memory, in the thread's: written and read by one row of one kernel. */
   readonly local?: boolean
 }
 

@@ -362,7 +362,7 @@ const localPlaces = ({ kernels }: Timeline): { readonly places: Map<Buffer, Plac
     let next = 0
     for (const buffer of touched(kernel).writes) {
       if (buffer.local !== true) continue
-      places.set(buffer, { slot: slots.scratch, offset: next })
+      places.set(buffer, { slot: slots.locals, offset: next })
       next += bytesOf(buffer)
     }
     bytes = Math.max(bytes, next)

@@ -1,7 +1,8 @@
 /**
  * Calls, loops and branches. A called function is a private function; a loop is a `while` over all that its bodies use,
- * invariants included; functions with derivatives of their own are their bodies. What only the interpreters or the host
- * could do has no lowering, and says so.
+ * invariants included; functions with derivatives of their own are their bodies. A callback is a custom call
+ * `@linum_callback`, which whoever runs the module registers. What never stands in a finished Program has no lowering,
+ * and says so.
  */
 import { TraceError } from "../../Tensor/errors.ts"
 import * as lax from "../../Tensor/lax/index.ts"
@@ -23,8 +24,8 @@ const collective = (primitive: ControlPrimitive) => (): never => {
   )
 }
 
-const hostOnly = (primitive: ControlPrimitive, what: string) => (): never => {
-  throw unsupported(primitive, what, "take it out of the function that you lower")
+const unfinished = (primitive: ControlPrimitive, what: string) => (): never => {
+  throw unsupported(primitive, what, "lower the function itself, not a Program of your own making")
 }
 
 /** `while` over `state`: the same values, carried by the loop, are the arguments of both regions. */
@@ -154,8 +155,15 @@ export const control: LoweringTable<ControlPrimitive> = {
   cond,
   custom_jvp_call: body,
   custom_vjp_call: body,
-  custom_lin: hostOnly("custom_lin", "it is the tangent of a custom vjp, which never runs"),
-  debug_callback: hostOnly("debug_callback", "it calls the host"),
+  custom_lin: unfinished("custom_lin", "it is the tangent of a custom vjp, which only bwd can transpose"),
+  debug_callback: (block, inputs, { params }) => {
+    const name = params.name.replace(/[^\w .:-]/g, "_")
+    return block.emit([], [
+      "stablehlo.custom_call @linum_callback(",
+      ...list(inputs),
+      `) {backend_config = "${name}", has_side_effect = true} : (${formatTypes(inputs.map((x) => x.type))}) -> ()`
+    ])
+  },
   name: (_, inputs) => inputs,
   optimization_barrier: barrier,
   psum: collective("psum"),
@@ -163,6 +171,6 @@ export const control: LoweringTable<ControlPrimitive> = {
   pmin: collective("pmin"),
   all_gather: collective("all_gather"),
   axis_index: collective("axis_index"),
-  get_variable: hostOnly("get_variable", "it stands only in Programs that are shown"),
-  set_variable: hostOnly("set_variable", "it stands only in Programs that are shown")
+  get_variable: unfinished("get_variable", "it stands only in Programs that are shown"),
+  set_variable: unfinished("set_variable", "it stands only in Programs that are shown")
 }

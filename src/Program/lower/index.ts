@@ -40,8 +40,8 @@ export interface Ports {
  * A Program as the text of a StableHLO module `@jit_<name>`, whose public function `@main` it is. Values and operations
  * are written as JAX writes them; `chlo` operations stand for functions that XLA expands.
  *
- * Throws a `TraceError` that names the primitive if one cannot run apart from the host: a debug callback, a collective
- * without its axis.
+ * A callback is a custom call `@linum_callback` with its name as `backend_config`: whoever runs the module registers
+ * that. Throws a `TraceError` that names the primitive for a collective without its axis.
  *
  * @category printing
  * @since 0.1.0

@@ -41,10 +41,13 @@ const wrapped = (value: number, dtype: DType.DType): number => {
  */
 export const cast = (x: Tensor, dtype: DType.DType, weakType: boolean): Tensor => {
   const { source } = x
-  if (source._tag !== "Literal" || x.dtype === dtype || (DType.isFloat(x.dtype) && !DType.isFloat(dtype))) {
+  if (x.dtype === dtype && x.weakType === weakType) return x
+  if (source._tag !== "Literal" || (DType.isFloat(x.dtype) && !DType.isFloat(dtype))) {
     return lax.convertElementType(x, dtype, weakType)
   }
-  return constant(wrapped(source.value, dtype), dtype, weakType)
+  return x.dtype === dtype
+    ? literal(source.value, dtype, weakType)
+    : constant(wrapped(source.value, dtype), dtype, weakType)
 }
 
 /** What callers without types may pass, in words. */

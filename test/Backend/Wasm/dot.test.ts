@@ -164,9 +164,9 @@ describe("products in WebAssembly", () => {
     })
 
     it(`goes through blocks (${name})`, () => {
-      for (const first of layouts) {
-        for (const second of layouts) {
-          check({ m: 101, n: 67, k: 390, layouts: [first, second], features })
+      for (const first of ["row", "column", "spread"] as const) {
+        for (const second of ["row", "column", "spread"] as const) {
+          check({ m: 101, n: 35, k: 390, layouts: [first, second], features })
         }
       }
       check({ m: 201, n: 530, k: 35, features })

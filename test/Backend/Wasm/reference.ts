@@ -1,7 +1,7 @@
 // What kernels mean: a plain evaluator of the kernel language on numbers. Every operation is done in doubles and rounded
 // or wrapped to its dtype; sums are added up in doubles.
-import type { Buffer, Expression, Loop, Op, Reduction, Store } from "../../../src/Backend/Wasm/ir.ts"
 import * as special from "../../../src/Backend/Tfjs/Cpu/special.ts"
+import type { Buffer, Expression, Loop, Op, Reduction, Store } from "../../../src/Backend/Wasm/ir.ts"
 import * as DType from "../../../src/Tensor/DType.ts"
 import { decode, encode, nearest } from "../../../src/Tensor/float16.ts"
 

@@ -17,17 +17,17 @@
 import * as Shape from "../../../Tensor/Shape.ts"
 import { Code, type Local } from "../assembler/index.ts"
 import { type Emission, type Emitted, slots } from "../emission.ts"
-import type { Buffer, Loop, Reduction } from "../ir.ts"
+import type { Affine, Buffer, Loop, Reduction } from "../ir.ts"
 import { narrow } from "../math/dtype.ts"
 import { held, node, type Partial, type Value } from "../math/value.ts"
 import { Writer } from "../math/writer.ts"
 import { Lowering } from "./lower.ts"
 import { Addresses } from "./memory.ts"
-import { forEachLine, forEachRow, forEachVector } from "./nest.ts"
-import { copiesOf, costOf, type Lowered, lowerPass, passesOf, writeStores } from "./passes.ts"
+import { forEachLine, forEachRow, forEachVector, type Units } from "./nest.ts"
+import { copiesOf, type Lowered, lowerPass, passesOf, writeStores } from "./passes.ts"
 import { Accumulator } from "./reduction.ts"
 import { Saved } from "./saved.ts"
-import { type Dimension, sizeOf, type Space, spaceOf } from "./space.ts"
+import { type Dimension, sizeOf, type Space, spaceOf, strideOf, visit } from "./space.ts"
 
 /** Everything about a loop that is being written. */
 interface Writing {
@@ -151,7 +151,9 @@ const writeColumns = (writing: Writing, copies: number, partial: Partial | undef
   const { indices, passes, space, writer } = writing
   writer.scope(() => {
     for (const lowered of passes) {
-      writer.evaluate(lowered.roots, { level: 2, copies, partial })
+      if (lowered.pass.isClose || space.lines.length > 0) {
+        writer.evaluate(lowered.roots, { level: 2, copies, partial })
+      }
       if (lowered.pass.isClose) {
         writeStores(writer, lowered.stores, copies)
         continue
@@ -171,26 +173,33 @@ const writeColumns = (writing: Writing, copies: number, partial: Partial | undef
   })
 }
 
-/** How the work is cut into units: so many rows each, or a row in so many pieces of its lanes. */
-interface Units {
-  readonly count: number
-  readonly rows: number
-  readonly pieces: number
-  readonly lanes: number
-}
+/** Does a vector take its elements from far apart, as in a transposition? */
+const gathers = ({ passes, space }: Writing): boolean =>
+  space.isColumns && space.lines.length === 0 && space.rows.length > 0 &&
+  passes.some(({ pass }) => {
+    const found: Array<Affine> = pass.stores.map(({ at }) => at)
+    visit(pass.stores.map(({ value }) => value), new Set(), (e) => {
+      if (e._tag === "Load") found.push(e.at)
+    })
+    return found.some((at) => Math.abs(strideOf(at, space.lanes)) > 4)
+  })
 
-const unitsOf = (space: Space, copies: number): Units => {
+const unitsOf = (writing: Writing): Units => {
+  const { copies, space } = writing
   const rows = sizeOf(space.rows)
   const { size } = space.lanes
   const lines = Math.max(1, sizeOf(space.lines))
+  const cut = (each: number, lanes: number): Units => {
+    const pieces = Math.ceil(size / lanes)
+    return { count: Math.ceil(rows / each) * pieces, rows: each, pieces, lanes }
+  }
+  // Small squares, so that what is read across is still in the cache when the next row needs it.
+  if (gathers(writing)) return cut(32, 32)
   const perRow = size * lines
   if (!space.isColumns || (perRow <= 4 * unitSize && rows > 1)) {
-    const each = Math.max(1, Math.floor(unitSize / perRow))
-    return { count: Math.ceil(rows / each), rows: each, pieces: 1, lanes: size }
+    return cut(Math.max(1, Math.floor(unitSize / perRow)), size)
   }
-  const lanes = Math.max(1, Math.ceil(unitSize / lines / 4 / copies)) * 4 * copies
-  const pieces = Math.ceil(size / lanes)
-  return { count: rows * pieces, rows: 1, pieces, lanes }
+  return cut(1, Math.max(1, Math.ceil(unitSize / lines / 4 / copies)) * 4 * copies)
 }
 
 /** Makes the Values of a loop. */
@@ -222,10 +231,11 @@ const prepare = (e: Emission, loop: Loop, code: Code): Writing => {
     rowLevel: levels.row,
     reduced
   })
-  const passes = passesOf(loop).map((pass) => lowerPass(pass, lowering, addresses))
-  const copies = copiesOf(passes, space.isColumns ? 2 : 3, space.lanes.size)
+  const passes = passesOf(loop).map((pass) => lowerPass(pass, lowering, addresses, space.isColumns ? 2 : 3))
+  const copies = copiesOf(passes, space.lanes.size)
   const saved = new Saved(e, addresses, space, passes, copies)
-  return { writer, space, passes, roots: passes.flatMap((p) => p.roots), results, indices, saved, copies }
+  const roots = [...passes.flatMap((p) => p.roots), ...saved.roots]
+  return { writer, space, passes, roots, results, indices, saved, copies }
 }
 
 const isEmpty = (loop: Loop): boolean =>
@@ -238,20 +248,19 @@ export const emitLoop = (e: Emission, loop: Loop): Emitted => {
   if (isEmpty(loop)) return { run: e.module.add(loop.name, code), units: 0, nanoseconds: 0 }
   const writing = prepare(e, loop, code)
   const { copies, indices, passes, roots, space, writer } = writing
-  const units = unitsOf(space, copies)
+  const units = unitsOf(writing)
   writer.evaluate(roots, { level: 0 })
   const v = indices.get(space.lanes)
   forEachRow(code, space, indices, units, (from, to) => {
     writer.scope(() => {
       if (!space.isColumns) return writeRow(writing)
-      writer.evaluate(roots, { level: 1 })
+      if (space.rows.length > 0) writer.evaluate(roots, { level: 1 })
       if (v === undefined) return
       code.get(from).set(v)
       forEachVector(code, v, to, space.lanes.size, copies, (count, partial) => writeColumns(writing, count, partial))
     })
   })
-  const level = space.isColumns ? 2 : 3
-  const cost = passes.reduce((sum, p) => sum + (p.pass.isClose ? 0 : costOf(p.roots, level)), 0)
+  const cost = passes.reduce((sum, pass) => sum + pass.cost, 0)
   const vectors = sizeOf(space.rows) * sizeOf(space.lines) * Math.ceil(space.lanes.size / 4)
   return {
     run: e.module.add(loop.name, code),

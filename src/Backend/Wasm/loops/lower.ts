@@ -2,13 +2,21 @@
 import type { Emission } from "../emission.ts"
 import type { Affine, Buffer, Expression, Reduction } from "../ir.ts"
 import { apply, integerPower } from "../math/apply.ts"
-import { bitcast, constant, convert } from "../math/dtype.ts"
+import { bitcast, constant, convert, narrow } from "../math/dtype.ts"
+import { expNegative } from "../math/exponential.ts"
 import { threefry } from "../math/random.ts"
 import type { Value } from "../math/value.ts"
 import { Addresses, indexValue, load, loadAt } from "./memory.ts"
 import { partsOf, type Space } from "./space.ts"
 
 type Block = readonly [Value, Value]
+
+/** Is it `x - max x`, whose exponential needs less care? */
+const isBelowMaximum = (e: Expression): boolean => {
+  if (e._tag !== "Apply" || e.op !== "sub") return false
+  const [x, top] = e.args
+  return top._tag === "Reduced" && top.reduction.combine === "max" && top.reduction.value === x
+}
 
 /** Lowers the expressions of one loop. */
 export class Lowering {
@@ -50,8 +58,26 @@ export class Lowering {
     this.#fresh = new Map()
   }
 
-  value(expression: Expression): Value {
-    const known = this.#known.get(expression) ?? this.#fresh.get(expression)
+  /** The Value of an expression, those that it is made of first: chains may be longer than the stack is deep. */
+  value(root: Expression): Value {
+    const stack = [root]
+    for (let e = stack.at(-1); e !== undefined; e = stack.at(-1)) {
+      const missing = this.#find(e) === undefined ? partsOf(e).filter((part) => this.#find(part) === undefined) : []
+      if (missing.length === 0) {
+        stack.pop()
+        this.#settle(e)
+      } else stack.push(...missing)
+    }
+    return this.#settle(root)
+  }
+
+  #find(expression: Expression): Value | undefined {
+    return this.#known.get(expression) ?? this.#fresh.get(expression)
+  }
+
+  /** The Value of an expression whose parts are known. */
+  #settle(expression: Expression): Value {
+    const known = this.#find(expression)
     if (known !== undefined) return known
     const value = this.#lower(expression)
     const isFresh = this.#isFresh.has(value) || partsOf(expression).some((part) => this.#fresh.has(part))
@@ -71,7 +97,7 @@ export class Lowering {
       case "LoadAt": {
         const { offset, slot } = this.#emission.place(e.buffer)
         const isStored = this.#stored.has(e.buffer)
-        const index = this.value(e.index)
+        const index = this.#settle(e.index)
         const value = loadAt(this.#addresses.slot(slot), offset, index, e.dtype, isStored ? this.#rowLevel : 0)
         return isStored ? this.#mark(value) : value
       }
@@ -80,11 +106,11 @@ export class Lowering {
       case "Apply":
         return this.#apply(e)
       case "Power":
-        return integerPower(this.value(e.x), e.y, e.dtype)
+        return integerPower(this.#settle(e.x), e.y, e.dtype)
       case "Convert":
-        return convert(this.value(e.x), e.x.dtype, e.dtype)
+        return convert(this.#settle(e.x), e.x.dtype, e.dtype)
       case "Bitcast":
-        return bitcast(this.value(e.x), e.x.dtype, e.dtype)
+        return bitcast(this.#settle(e.x), e.x.dtype, e.dtype)
       case "Reduced": {
         const value = this.#reduced.get(e.reduction)
         if (value === undefined) throw new Error("a reduction is used that is no stage of the loop")
@@ -112,7 +138,8 @@ export class Lowering {
   }
 
   #apply({ args, op }: Extract<Expression, { readonly _tag: "Apply" }>): Value {
-    const values = args.map((arg) => this.value(arg))
+    const values = args.map((arg) => this.#settle(arg))
+    if (op === "exp" && isBelowMaximum(args[0])) return narrow(expNegative(values[0]), args[0].dtype)
     if (op === "threefry_0" || op === "threefry_1") return this.#block(values)[op === "threefry_0" ? 0 : 1]
     return apply(op, values, args[op === "select" ? 1 : 0].dtype)
   }

@@ -42,6 +42,7 @@ export class Addresses {
   readonly #position: Position
   readonly #frame: Local
   readonly #slots = new Map<number, Value>()
+  readonly #starts = new Map<Value, Map<number, Value>>()
   readonly #terms = new Map<Dimension, Map<number, Value>>()
   readonly #sums = new Map<Value, Map<string, Value>>()
 
@@ -91,13 +92,24 @@ export class Addresses {
 
   /** The address of an element of a buffer. */
   of(buffer: Buffer, at: Affine): Address {
-    const { offset, slot } = this.#emission.place(buffer)
+    const place = this.#emission.place(buffer)
     const bytes = DTypes.byteSize(buffer.dtype)
-    return {
-      base: this.sum(this.slot(slot), at, bytes),
-      offset: offset + at.offset * bytes,
-      step: strideOf(at, this.#space.lanes) * bytes
-    }
+    const offset = place.offset + at.offset * bytes
+    const step = strideOf(at, this.#space.lanes) * bytes
+    const start = this.slot(place.slot)
+    // The offset of an access is added without wrapping: what it is added to must not be below 0.
+    return at.strides.some((stride) => stride < 0)
+      ? { base: this.sum(this.#moved(start, offset), at, bytes), offset: 0, step }
+      : { base: this.sum(start, at, bytes), offset, step }
+  }
+
+  #moved(start: Value, offset: number): Value {
+    const known = this.#starts.get(start)?.get(offset)
+    if (known !== undefined) return known
+    const value = node([start], ({ code }) => code.i32(offset).op("i32.add"), { type: "i32" })
+    const starts = this.#starts.get(start) ?? new Map<number, Value>()
+    this.#starts.set(start, starts.set(offset, value))
+    return value
   }
 }
 
@@ -182,6 +194,13 @@ export const encode = (x: Value, dtype: DType): Value => {
   }
 }
 
+/** Adds what of an access' offset is negative; the rest is for the access. */
+const toOffset = (code: Code, offset: number): number => {
+  if (offset >= 0) return offset
+  code.i32(offset).op("i32.add")
+  return 0
+}
+
 /** Pushes what the lanes after the first are away from it, 0 for lanes that do not count. */
 const laneOffset = ({ code, partial }: Writing, lane: number, step: number): void => {
   code.i32(lane * step)
@@ -194,12 +213,12 @@ const gathered = ({ base, offset, step }: Address, width: Width, level: number):
     const { code, copy, get } = to
     const result = code.local("v128")
     get(base)
-    width.splat(code, offset + 4 * copy * step)
+    width.splat(code, toOffset(code, offset + 4 * copy * step))
     code.set(result)
     for (let lane = 1; lane < 4; lane++) {
       code.get(result)
       get(base)
-      if (to.partial === undefined) code.load(width.scalar, offset + (4 * copy + lane) * step)
+      if (to.partial === undefined) code.load(width.scalar, toOffset(code, offset + (4 * copy + lane) * step))
       else {
         laneOffset(to, lane, step)
         code.op("i32.add").load(width.scalar, offset + 4 * copy * step)
@@ -276,8 +295,10 @@ export const store = (writer: Writer, address: Address, dtype: DType, value: Val
   const at = offset + 4 * copy * step
   const partial = writer.partial
   const lane = (k: number) => {
-    writer.get(base, copy).get(value, copy)
-    code.memoryLane(width.storeLane, k, at + k * step)
+    writer.get(base, copy)
+    const away = toOffset(code, at + k * step)
+    writer.get(value, copy)
+    code.memoryLane(width.storeLane, k, away)
   }
   const all = () => {
     if (step === bytes) {

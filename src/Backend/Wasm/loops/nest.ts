@@ -37,52 +37,45 @@ const increment = (code: Code, dimensions: ReadonlyArray<Dimension>, indices: Re
   if (dimensions.length > 0) step(dimensions.length - 1)
 }
 
-/**
- * Every row of the units `begin` to `end`, with its indices; `body` is given the lanes of the row that are in the unit. A
- * unit is so many rows, or one of the pieces of a row.
- */
+/** How the work is cut into units: so many rows each, and of these rows one of so many pieces of their lanes. */
+export interface Units {
+  readonly count: number
+  readonly rows: number
+  readonly pieces: number
+  /** Of a piece. */
+  readonly lanes: number
+}
+
+/** Every row of the units `begin` to `end`, with its indices; `body` is given the lanes of the row that are in the unit. */
 export const forEachRow = (
   code: Code,
   { lanes, rows }: Space,
   indices: ReadonlyMap<Dimension, Local>,
-  units: { readonly rows: number; readonly pieces: number; readonly lanes: number },
+  units: Units,
   body: (from: Local, to: Local) => void
 ): void => {
   const [, begin, end] = code.params
   const [from, to] = [code.local("i32", "from"), code.local("i32", "to")]
-  if (rows.length === 0 && units.pieces > 1) {
+  if (rows.length === 0) {
     code.get(begin).i32(units.lanes).op("i32.mul").set(from)
     code.get(end).i32(units.lanes).op("i32.mul").set(to)
     atMost(code, to, lanes.size)
-    return body(from, to)
-  }
-  code.i32(0).set(from).i32(lanes.size).set(to)
-  if (rows.length === 0) {
-    // One unit, which may be none.
     code.get(begin).get(end).op("i32.lt_s").if(() => body(from, to))
     return
   }
-  const row = code.local("i32", "row")
-  if (units.pieces === 1) {
-    const last = code.local("i32", "last")
-    code.get(begin).i32(units.rows).op("i32.mul").set(row)
-    code.get(end).i32(units.rows).op("i32.mul").set(last)
+  const [unit, row, last] = [code.local("i32", "unit"), code.local("i32", "row"), code.local("i32", "last")]
+  code.get(begin).set(unit).while(unit, end, 1, () => {
+    code.get(unit).i32(units.pieces).op("i32.div_u").i32(units.rows).op("i32.mul").tee(row)
+    code.i32(units.rows).op("i32.add").set(last)
     atMost(code, last, sizeOf(rows))
+    code.get(unit).i32(units.pieces).op("i32.rem_u").i32(units.lanes).op("i32.mul").tee(from)
+    code.i32(units.lanes).op("i32.add").set(to)
+    atMost(code, to, lanes.size)
     decode(code, rows, indices, row)
     code.while(row, last, 1, () => {
       body(from, to)
       increment(code, rows, indices)
     })
-    return
-  }
-  const unit = code.local("i32", "unit")
-  code.get(begin).set(unit).while(unit, end, 1, () => {
-    code.get(unit).i32(units.pieces).op("i32.div_u").set(row)
-    code.get(unit).i32(units.pieces).op("i32.rem_u").i32(units.lanes).op("i32.mul").set(from)
-    code.get(from).i32(units.lanes).op("i32.add").set(to)
-    atMost(code, to, lanes.size)
-    decode(code, rows, indices, row)
-    body(from, to)
   })
 }
 

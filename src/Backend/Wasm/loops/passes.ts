@@ -24,32 +24,38 @@ export interface Pass {
   readonly stores: ReadonlyArray<Store>
 }
 
-const expressionsOf = (stage: Stage): ReadonlyArray<Expression> =>
-  stage._tag === "Reduce" ? [stage.value] : stage.stores.map((store) => store.value)
+/** A reduction, or one store: what cannot be taken apart. */
+type Piece =
+  | { readonly isClose: boolean; readonly value: Expression; readonly reduction: Reduction }
+  | { readonly isClose: boolean; readonly value: Expression; readonly store: Store }
 
-/** The passes of a loop, in order. */
+const piecesOf = (stage: Stage): ReadonlyArray<Piece> =>
+  stage._tag === "Reduce"
+    ? [{ isClose: false, value: stage.value, reduction: stage }]
+    : stage.stores.map((store) => ({ isClose: stage._tag === "Close", value: store.value, store }))
+
+/** The passes of a loop, in order. What reads what was stored or reduced in a pass waits for the next one. */
 export const passesOf = (loop: Loop): ReadonlyArray<Pass> => {
   const passes: Array<{ isClose: boolean; reductions: Array<Reduction>; stores: Array<Store> }> = []
   let written = new Set<Buffer>()
-  for (const stage of loop.stages) {
+  for (const piece of loop.stages.flatMap(piecesOf)) {
     const last = passes.at(-1)
-    const isClose = stage._tag === "Close"
-    let mustWait = last === undefined || last.isClose !== isClose
+    let mustWait = last === undefined || last.isClose !== piece.isClose
     if (last !== undefined) {
-      visit(expressionsOf(stage), new Set(), (e) => {
+      visit([piece.value], new Set(), (e) => {
         if (e._tag === "Reduced" && last.reductions.includes(e.reduction)) mustWait = true
         if ((e._tag === "Load" || e._tag === "LoadAt") && written.has(e.buffer)) mustWait = true
       })
     }
     if (mustWait) {
-      passes.push({ isClose, reductions: [], stores: [] })
+      passes.push({ isClose: piece.isClose, reductions: [], stores: [] })
       written = new Set()
     }
     const pass = passes[passes.length - 1]
-    if (stage._tag === "Reduce") pass.reductions.push(stage)
+    if ("reduction" in piece) pass.reductions.push(piece.reduction)
     else {
-      pass.stores.push(...stage.stores)
-      for (const { buffer } of stage.stores) written.add(buffer)
+      pass.stores.push(piece.store)
+      written.add(piece.store.buffer)
     }
   }
   return passes
@@ -77,22 +83,24 @@ export interface Lowered {
   readonly reduced: ReadonlyArray<readonly [Reduction, Value]>
   readonly stores: ReadonlyArray<ReadyStore>
   readonly roots: ReadonlyArray<Value>
+  /** About how many cycles one of its vectors takes. */
+  readonly cost: number
 }
 
-/** Makes the Values of a pass. */
-export const lowerPass = (pass: Pass, lowering: Lowering, addresses: Addresses): Lowered => {
+/** Makes the Values of a pass, whose vectors are computed in the loop at a level. */
+export const lowerPass = (pass: Pass, lowering: Lowering, addresses: Addresses, level: number): Lowered => {
   lowering.nextStage()
   const reduced = pass.reductions.map((reduction) => [reduction, lowering.value(reduction.value)] as const)
   const stores = readyStores(pass.stores, lowering, addresses)
-  return { pass, reduced, stores, roots: [...reduced.map(([, value]) => value), ...rootsOf(stores)] }
+  const roots = [...reduced.map(([, value]) => value), ...rootsOf(stores)]
+  return { pass, reduced, stores, roots, cost: pass.isClose ? 0 : costOf(roots, level) }
 }
 
 /**
- * How many vectors are computed side by side in the loop at a level: more of those that are quick, but no more than there
- * are.
+ * How many vectors are computed side by side: more of those that are quick, but no more than there are.
  */
-export const copiesOf = (passes: ReadonlyArray<Lowered>, level: number, size: number): number => {
-  const cost = Math.max(...passes.map(({ pass, roots }) => pass.isClose ? 0 : costOf(roots, level)))
+export const copiesOf = (passes: ReadonlyArray<Lowered>, size: number): number => {
+  const cost = Math.max(...passes.map((lowered) => lowered.cost))
   const hasReductions = passes.some(({ reduced }) => reduced.length > 0)
   const wanted = cost <= 6 ? hasReductions ? 8 : 4 : cost <= 40 ? 4 : cost <= 600 ? 2 : 1
   let copies = 1
@@ -110,7 +118,7 @@ export const writeStores = (writer: Writer, stores: ReadonlyArray<ReadyStore>, c
 }
 
 /** About how many cycles a vector of these Values takes, of what changes at a level or deeper; none is counted twice. */
-export const costOf = (roots: ReadonlyArray<Value>, level: number): number => {
+const costOf = (roots: ReadonlyArray<Value>, level: number): number => {
   const seen = new Set<Value>()
   const stack = [...roots]
   let cost = 0

@@ -84,6 +84,11 @@ export class Saved {
     return found
   }
 
+  /** What all passes need: the address of the memory. */
+  get roots(): ReadonlyArray<Value> {
+    return this.#base === undefined ? [] : [this.#base]
+  }
+
   /** What a pass is to keep. */
   kept(lowered: Lowered): ReadonlyArray<Value> {
     return this.#writes.get(lowered) ?? []

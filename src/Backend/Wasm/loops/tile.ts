@@ -50,8 +50,8 @@ export const emitTile = (
     reduced: new Map(),
     product: { buffer: out, at: { offset: 0, strides: Shapes.strides(shape) } }
   })
-  const lowered = lowerPass({ isClose: false, reductions: [], stores }, lowering, addresses)
-  const copies = copiesOf([lowered], 2, lanes.size)
+  const lowered = lowerPass({ isClose: false, reductions: [], stores }, lowering, addresses, 2)
+  const copies = copiesOf([lowered], lanes.size)
   const writer = new Writer(code, e, constants)
   writer.evaluate(lowered.roots, { level: 0 })
   code.get(i0).set(i).while(i, i1, 1, () => {

@@ -14,13 +14,16 @@ export const inDoubles = (formula: (...xs: ReadonlyArray<Value>) => Value) => (.
   return b.shuffle(demote(low), demote(high), [0, 1, 4, 5])
 }
 
+/** A double rounded to float, as a double. */
+export const rounded = (x: Value): Value => promote(demote(x))
+
 /** Adding it leaves a whole number in the low bits. */
 const magic = 6755399441055744
 
 /** 1/1!, 1/2!, …: highest first. */
-const exponentials = Array.from({ length: 12 }, (_, k) => {
+const exponentials = Array.from({ length: 11 }, (_, k) => {
   let factorial = 1
-  for (let j = 2; j <= 11 - k; j++) factorial *= j
+  for (let j = 2; j <= 10 - k; j++) factorial *= j
   return 1 / factorial
 })
 
@@ -34,7 +37,7 @@ export const expInDoubles = (x: Value): Value => {
 }
 
 /** 2/(2k + 1): highest first. */
-const atanhs = Array.from({ length: 11 }, (_, k) => 2 / (23 - 2 * k))
+const atanhs = Array.from({ length: 9 }, (_, k) => 2 / (19 - 2 * k))
 
 /** log((1 + s)/(1 - s)) = 2s + 2s³/3 + …, for |s| ≤ 0.172. */
 const twiceAtanh = (s: Value): Value => {
@@ -66,9 +69,9 @@ export const log1pInDoubles = (x: Value): Value => {
 }
 
 const alternating = (first: number): ReadonlyArray<number> =>
-  Array.from({ length: 11 }, (_, k) => {
-    const power = first + 2 * (10 - k)
-    let term = (10 - k) % 2 === 0 ? 1 : -1
+  Array.from({ length: 10 }, (_, k) => {
+    const power = first + 2 * (9 - k)
+    let term = (9 - k) % 2 === 0 ? 1 : -1
     for (let j = 1; j <= power; j++) term *= Math.PI / j
     return term
   })

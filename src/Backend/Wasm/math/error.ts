@@ -1,5 +1,5 @@
 /** The error function, its complement and its inverse. */
-import { expInDoubles, inDoubles, log1pInDoubles } from "./double.ts"
+import { expInDoubles, inDoubles, log1pInDoubles, rounded } from "./double.ts"
 import { expModerate } from "./exponential.ts"
 import { call, type Helper } from "./helper.ts"
 import { b, d, f, polynomial, polynomialInDoubles, type Value, withSign } from "./value.ts"
@@ -161,20 +161,22 @@ const tails = [
  * The inverse error function, every step rounded to float: random normals are made with it, and are to be those of JAX
  * to the bit. XLA's CPU fuses multiplication and addition, hence the doubles.
  */
+const erfInvPolynomial = (product: Value): Value => {
+  const w = rounded(d.neg(log1pInDoubles(product)))
+  const isCentral = d.lt(w, 5)
+  const v = d.select(isCentral, rounded(d.sub(w, 2.5)), rounded(d.sub(rounded(d.sqrt(w)), 3)))
+  return central.reduce<Value | undefined>((p, _, k) => {
+    const coefficient = d.select(isCentral, central[k], tails[k])
+    return p === undefined ? coefficient : rounded(d.add(d.mul(p, v), coefficient))
+  }, undefined) ?? w
+}
+
 const erfInvHelper: Helper = {
   name: "erf_inv",
   arity: 1,
   cost: 100,
   formula: (x) => {
-    const product = f.mul(f.neg(x), x)
-    const w = f.neg(inDoubles(log1pInDoubles)(product))
-    const isCentral = f.lt(w, 5)
-    const v = b.select(isCentral, f.sub(w, 2.5), f.sub(f.sqrt(w), 3))
-    const coefficient = (k: number) => b.select(isCentral, central[k], tails[k])
-    let p = coefficient(0)
-    for (let k = 1; k < central.length; k++) {
-      p = inDoubles((a, c, e) => d.add(d.mul(a, c), e))(p, v, coefficient(k))
-    }
+    const p = inDoubles(erfInvPolynomial)(f.mul(f.neg(x), x))
     const a = f.abs(x)
     const infinite = withSign(b.select(f.eq(a, 1), Infinity, Number.NaN), x)
     return b.select(f.lt(a, 1), f.mul(p, x), infinite)

@@ -39,10 +39,11 @@ const power = (shifted: Value, by: number): Value => i.add(i.shl(shifted, 23), (
 
 /** p·2ⁿ for any n from -150 to 128: in two factors, since 2ⁿ alone may be out of range. */
 const scale = (p: Value, shifted: Value): Value => {
-  const n = i.sub(shifted, 0x4b400000)
-  const half = i.shr(n, 1)
-  const first = i.add(i.shl(half, 23), 127 << 23)
-  const second = i.add(i.shl(i.sub(n, half), 23), 127 << 23)
+  // n and the larger of n and -125, in the place of the exponent.
+  const n = i.shl(shifted, 23)
+  const normal = i.max(n, -125 << 23)
+  const first = i.add(normal, 126 << 23)
+  const second = i.add(i.sub(n, normal), 128 << 23)
   return f.mul(f.mul(p, first), second)
 }
 
@@ -67,7 +68,7 @@ export const expModerate = (x: Value): Value => {
 }
 
 /** eˣ for x ≤ 0: 2²⁴ times it is a normal number wherever it is not 0. */
-const expNegative = (x: Value): Value => {
+export const expNegative = (x: Value): Value => {
   const { r, shifted } = reduce(f.pmax(x, -104))
   return f.mul(f.mul(f.add(expm1Reduced(r), 1), power(shifted, 24)), 2 ** -24)
 }

@@ -29,6 +29,25 @@ export interface Writing {
   readonly get: (value: Value) => void
 }
 
+/** What the writer knows of a Value at the moment: kept with it, since looking it up would take most of the time. */
+export interface Notes {
+  /** The traversal that saw it last, and what it counted. */
+  traversal: number
+  isSeen: boolean
+  uses: number
+  pinned: boolean
+  /** How many Values it holds on the stack while it is written. */
+  depth: number
+  kept: Kept | undefined
+}
+
+/** A Value in locals: one for every copy, and how many uses are left before they are free again. */
+export interface Kept {
+  readonly locals: Array<Local>
+  readonly left: Array<number>
+  readonly pinned: boolean
+}
+
 /** Something computed: four lanes of 32 bits (or two of 64), or an address. */
 export interface Value {
   readonly type: "v128" | "i32"
@@ -46,6 +65,7 @@ export interface Value {
   /** The word that a constant has in every lane. */
   readonly word: number | undefined
   readonly write: (to: Writing) => void
+  readonly notes: Notes
 }
 
 /** A Value from its arguments. */
@@ -69,7 +89,8 @@ export const node = (
     again: rest.again ?? false,
     structured: rest.structured ?? false,
     word: rest.word,
-    write
+    write,
+    notes: { traversal: 0, isSeen: false, uses: 0, pinned: false, depth: 0, kept: undefined }
   }
 }
 
@@ -84,17 +105,20 @@ export const floatBits = (x: number): number => {
   return numbers.getInt32(0)
 }
 
-/** The same word in every lane: loaded from memory, which is faster in V8 than a constant in the code. */
+/**
+ * The same word in every lane: loaded from memory before the loops, which is faster in V8 than a constant in the code,
+ * and than loading it in the loops.
+ */
 export const word = (bits: number): Value =>
   node([], ({ code, constants, emission }) => {
     code.get(constants).load("v128.load32_splat", emission.constants.word(bits))
-  }, { again: true, cost: 0.5, word: bits | 0 })
+  }, { cost: 0.5, word: bits | 0 })
 
 /** Four words. */
 export const words = (bits: ReadonlyArray<number>): Value =>
   node([], ({ code, constants, emission }) => {
     code.get(constants).load("v128.load", emission.constants.words(bits))
-  }, { again: true, cost: 0.5 })
+  }, { cost: 0.5 })
 
 /** The same double in both lanes. */
 const double = (x: number): Value =>
@@ -289,11 +313,20 @@ export const polynomial = (x: Value, coefficients: ReadonlyArray<number>): Value
   return asFloat(sum)
 }
 
-/** The same in doubles. */
+/**
+ * The same in doubles, even and odd powers apart: their sums need not wait for each other, and the doubles of a helper
+ * have little else to do.
+ */
 export const polynomialInDoubles = (x: Value, coefficients: ReadonlyArray<number>): Value => {
-  let sum: Operand = coefficients[0]
-  for (let k = 1; k < coefficients.length; k++) sum = d.add(d.mul(sum, x), coefficients[k])
-  return asDouble(sum)
+  const square = d.mul(x, x)
+  const horner = (from: number): Value => {
+    let sum: Operand = coefficients[from]
+    for (let k = from + 2; k < coefficients.length; k += 2) sum = d.add(d.mul(sum, square), coefficients[k])
+    return asDouble(sum)
+  }
+  const isOdd = coefficients.length % 2 === 0
+  const [even, odd] = isOdd ? [horner(1), horner(0)] : [horner(0), horner(1)]
+  return d.add(even, d.mul(odd, x))
 }
 
 /** The sign bit of every float. */

@@ -3,18 +3,15 @@
  * is used once stays on the stack. Several copies of a formula, for neighbouring vectors, are written statement by
  * statement side by side, so that the processor (and V8, where it joins vectors) finds independent work.
  *
- * Loops call `evaluate` from the outside in, each for the Values that do not change below its level.
+ * Loops call `evaluate` from the outside in, each for the Values that do not change below its level. A Value belongs to
+ * one writer, which leaves its notes on it.
  */
 import type { Code, Local } from "../assembler/index.ts"
 import type { Emission } from "../emission.ts"
-import type { Partial, Value, Writing } from "./value.ts"
+import type { Kept, Partial, Value, Writing } from "./value.ts"
 
-/** A kept Value: a local for every copy, and how many uses are left before they are free again. */
-interface Kept {
-  readonly locals: Array<Local>
-  readonly left: Array<number>
-  readonly pinned: boolean
-}
+/** Longer chains of Values are cut, lest writing them needs a deep stack. */
+const deepest = 32
 
 /** Writes Values into one function. */
 export class Writer {
@@ -22,9 +19,11 @@ export class Writer {
   readonly emission: Emission
   readonly constants: Local
   readonly #free: Record<Value["type"], Array<Local>> = { v128: [], i32: [] }
-  /** Innermost last; a Value is kept until its scope ends. */
-  readonly #scopes: Array<Map<Value, Kept>> = [new Map()]
+  /** What is kept, innermost scope last. */
+  readonly #scopes: Array<Array<Value>> = [[]]
   readonly #writings: Array<Writing> = []
+  readonly #words = new Map<number, Value>()
+  #traversals = 0
   /** The lanes that count in what was evaluated last. */
   #partial: Partial | undefined
 
@@ -46,23 +45,38 @@ export class Writer {
 
   /** What is kept inside is forgotten after it. */
   scope(body: () => void): void {
-    const inner = new Map<Value, Kept>()
+    const inner: Array<Value> = []
     this.#scopes.push(inner)
     body()
     this.#scopes.pop()
-    for (const [value, kept] of inner) {
-      kept.locals.forEach((local, copy) => {
-        if (kept.left[copy] > 0) this.#free[value.type].push(local)
+    for (const { notes, type } of inner) {
+      notes.kept?.locals.forEach((local, copy) => {
+        if (notes.kept !== undefined && notes.kept.left[copy] > 0) this.#free[type].push(local)
       })
+      notes.kept = undefined
     }
   }
 
-  #kept(value: Value): Kept | undefined {
-    for (let k = this.#scopes.length - 1; k >= 0; k--) {
-      const kept = this.#scopes[k].get(value)
-      if (kept !== undefined) return kept
-    }
-    return undefined
+  #keep(value: Value, pinned: boolean): Kept {
+    const kept: Kept = { locals: [], left: [], pinned }
+    this.#scopes[this.#scopes.length - 1].push(value)
+    return kept
+  }
+
+  /** Stores what is on the stack for the next copy. */
+  #store(value: Value, kept: Kept, uses: number): void {
+    const local = this.#free[value.type].pop() ?? this.code.local(value.type)
+    this.code.set(local)
+    kept.locals.push(local)
+    kept.left.push(uses)
+  }
+
+  /** The one Value for a constant. */
+  #same(value: Value): Value {
+    if (value.word === undefined) return value
+    const known = this.#words.get(value.word)
+    if (known === undefined) this.#words.set(value.word, value)
+    return known ?? value
   }
 
   /** Pushes a Value. Those of `evaluate` are in locals. */
@@ -71,14 +85,16 @@ export class Writer {
     return this
   }
 
-  #push(value: Value, copy: number): void {
-    const kept = value.again ? undefined : this.#kept(value)
+  #push(given: Value, copy: number): void {
+    const value = this.#same(given)
+    const { kept } = value.notes
     if (kept === undefined) return this.#compute(value, copy)
     const at = value.varying ? copy : 0
     const local = kept.locals[at]
     this.code.get(local)
     if (kept.pinned || --kept.left[at] > 0) return
     this.#free[value.type].push(local)
+    if (kept.left.every((left) => left === 0)) value.notes.kept = undefined
   }
 
   #compute(value: Value, copy: number): void {
@@ -97,69 +113,73 @@ export class Writer {
     const { copies = 1, level = Infinity, partial } = options
     this.#partial = partial
     for (let copy = 0; copy < copies; copy++) this.#writings[copy] = this.#writing(copy, partial)
-    const { order, pinned, uses } = this.#survey(roots, level)
-    const scope = this.#scopes[this.#scopes.length - 1]
-    for (const value of order) {
-      const count = uses.get(value) ?? 0
-      const pin = pinned.has(value)
-      if (!pin && count < 2) continue
-      const kept: Kept = { locals: [], left: [], pinned: pin || !value.varying }
+    for (const value of this.#survey(roots, level)) {
+      const { notes } = value
+      let depth = 1
+      for (const arg of value.args) depth = Math.max(depth, 1 + this.#same(arg).notes.depth)
+      notes.depth = depth
+      if (!notes.pinned && notes.uses < 2 && depth < deepest) continue
+      notes.depth = 0
+      const uses = Math.max(notes.uses, 1)
+      const kept = this.#keep(value, notes.pinned || !value.varying)
       for (let copy = 0; copy < (value.varying ? copies : 1); copy++) {
         this.#compute(value, copy)
-        const local = this.#free[value.type].pop() ?? this.code.local(value.type)
-        this.code.set(local)
-        kept.locals.push(local)
-        kept.left.push(Math.max(count, 1))
+        this.#store(value, kept, uses)
       }
-      scope.set(value, kept)
+      notes.kept = kept
     }
     return this
   }
 
   /** Takes a Value from elsewhere: `push` pushes it for a copy. */
   provide(value: Value, copies: number, push: (copy: number) => void): void {
-    const kept: Kept = { locals: [], left: [], pinned: true }
+    const kept = this.#keep(value, true)
     for (let copy = 0; copy < copies; copy++) {
       push(copy)
-      const local = this.#free[value.type].pop() ?? this.code.local(value.type)
-      this.code.set(local)
-      kept.locals.push(local)
-      kept.left.push(1)
+      this.#store(value, kept, 1)
     }
-    this.#scopes[this.#scopes.length - 1].set(value, kept)
+    value.notes.kept = kept
   }
 
-  /** The Values to compute, arguments first; which of them are kept to the end; and how often they are used here. */
-  #survey(roots: ReadonlyArray<Value>, level: number) {
+  /** The Values to compute, arguments first; it notes which of them are kept to the end, and how often they are used. */
+  #survey(roots: ReadonlyArray<Value>, level: number): ReadonlyArray<Value> {
+    const traversal = ++this.#traversals
     const order: Array<Value> = []
-    const uses = new Map<Value, number>()
-    const pinned = new Set<Value>()
-    const seen = new Set<Value>()
-    const stack: Array<readonly [value: Value, done: boolean]> = []
-    const visit = (value: Value) => {
-      if (!value.again && !seen.has(value)) stack.push([value, false])
+    // A Value is on the stack twice: before and, as undefined above it, after its arguments.
+    const stack: Array<Value | undefined> = []
+    const note = (given: Value): Value => {
+      const value = this.#same(given)
+      const { notes } = value
+      if (notes.traversal === traversal) return value
+      notes.traversal = traversal
+      notes.isSeen = false
+      notes.uses = 0
+      notes.pinned = false
+      notes.depth = 0
+      return value
     }
-    for (const root of roots) {
-      if (root.level <= level && !root.again) pinned.add(root)
-      visit(root)
-      for (let top = stack.pop(); top !== undefined; top = stack.pop()) {
-        const [value, done] = top
-        if (done) {
-          if (value.level <= level) order.push(value)
+    for (const given of roots) {
+      const root = note(given)
+      if (root.level <= level && !root.again) root.notes.pinned = true
+      stack.push(root)
+      while (stack.length > 0) {
+        const value = stack.pop()
+        if (value === undefined) {
+          const done = stack.pop()
+          if (done !== undefined && done.level <= level) order.push(done)
           continue
         }
-        if (seen.has(value)) continue
-        seen.add(value)
-        if (this.#kept(value) !== undefined) continue
-        stack.push([value, true])
+        if (value.again || value.notes.kept !== undefined || value.notes.isSeen) continue
+        value.notes.isSeen = true
+        stack.push(value, undefined)
         for (let k = value.args.length - 1; k >= 0; k--) {
-          const arg = value.args[k]
-          if (value.level <= level) uses.set(arg, (uses.get(arg) ?? 0) + 1)
-          else if (arg.level <= level && !arg.again) pinned.add(arg)
-          visit(arg)
+          const arg = note(value.args[k])
+          if (value.level <= level) arg.notes.uses++
+          else if (arg.level <= level && !arg.again) arg.notes.pinned = true
+          stack.push(arg)
         }
       }
     }
-    return { order, pinned, uses }
+    return order
   }
 }

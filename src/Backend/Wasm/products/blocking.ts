@@ -16,7 +16,7 @@
  * Not all of it is always worth while. A row-major A is read as it is: the micro-kernel follows 4 rows at once. A
  * transposed A is packed unless the product is small, or so narrow that packing costs more than it saves. B is packed unless its rows are vectors
  * already and it is small, or few rows meet it. One column (matrix times vector) is computed as the transposed product,
- * with one row.
+ * with one row, which `vector.ts` does without blocks.
  *
  * Every element of C is the sum in the order of k, whatever the blocks are, so any division of the work gives the same
  * bits. Work is divided into *units*: columns (every thread packs its own part of B) or rows (every thread packs all of
@@ -26,6 +26,7 @@ import type { Features } from "../emission.ts"
 import type { Dot, Matrix } from "../ir.ts"
 import { type Elements, elementsOf, type Kind } from "./elements.ts"
 import type { Form } from "./tile.ts"
+import { type Direction, directionOf } from "./vector.ts"
 
 /** Most steps of k in a block. */
 const longestK = 384
@@ -72,8 +73,12 @@ export interface Blocking {
   readonly y: Matrix
   /** Is it the transposed product that is computed? Only where it has one row. */
   readonly transposed: boolean
+  /** How a vector is multiplied with a matrix, where that is done without blocks. */
+  readonly direction: Direction | undefined
   /** Columns of a tile. */
   readonly tile: number
+  /** Columns up to which a tile has twice the rows. */
+  readonly narrow: number
   /** How the micro-kernel reads the rows. */
   readonly form: Form
   readonly packsRows: boolean
@@ -110,6 +115,8 @@ export const blockingOf = (dot: Dot, features: Features): Blocking => {
   const [x, y] = transposed ? [transpose(dot.y), transpose(dot.x)] : [dot.x, dot.y]
   const { k } = dot
   const kind: Kind = dot.out.dtype === "float32" ? "f32" : "i32"
+  const isPlain = read(x, kind).plain && read(y, kind).plain
+  const direction = m === 1 && n > 0 && isPlain ? directionOf(x, y, k) : undefined
   const usual = tileColumns(features)
   const tile = m === 1 ? 32 : m <= 3 ? 16 : usual
   const form = read(x, kind).plain ? formOf(x, m, k) : undefined
@@ -129,7 +136,9 @@ export const blockingOf = (dot: Dot, features: Features): Blocking => {
     x,
     y,
     transposed,
+    direction,
     tile,
+    narrow: usual / 2,
     form: packsRows || form === undefined ? "panel" : form,
     packsRows,
     packsColumns,

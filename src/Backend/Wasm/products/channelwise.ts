@@ -25,7 +25,7 @@ import { atMost, each, increase, sum, temporary, times } from "./writing.ts"
 const fewColumns = 4
 /** Groups in a block, most positions of a unit, and most steps of k in a block. */
 const groupsInBlock = 32
-const mostPositions = 256
+const mostPositions = 1024
 const longestK = 384
 
 /** Is a convolution computed this way? */

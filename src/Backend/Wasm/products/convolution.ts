@@ -62,7 +62,7 @@ const areasOf = (plan: Plan): Areas => {
     imageSteps: steps,
     kernelSteps: steps,
     rowPanels: steps * Math.min(blockRows, mostRows(plan) + 3),
-    columnPanels: padded * (plan.kept ? all : steps),
+    columnPanels: plan.kernelStep === undefined ? padded * (plan.kept ? all : steps) : 0,
     results: plan.rowStride === undefined ? mostRows(plan) * columns.size : 0
   }
   let at = 0
@@ -235,8 +235,14 @@ const multiply = (d: Driver, imageSteps: Local, results: Local, rowBytes: number
         whole: true
       })
       code.get(a).i32(4 * panelRows).get(steps).i32(2 + Math.log2(panelRows)).op("i32.shl")
-      code.get(panels).get(column).get(steps).op("i32.mul").i32(2).op("i32.shl").op("i32.add")
-      code.i32(16 * Math.ceil(width / 4))
+      if (plan.kernelStep === undefined) {
+        code.get(panels).get(column).get(steps).op("i32.mul").i32(2).op("i32.shl").op("i32.add")
+        code.i32(16 * Math.ceil(width / 4))
+      } else {
+        const { axes, features: f } = plan.geometry
+        sum(code, d.kernel, [column, 4], [features[0], 4 * f.kernel], [window[0], 4 * axes[0].kernelStride])
+        code.i32(4 * plan.kernelStep)
+      }
       sum(code, results, [i, rowBytes], [column, columnBytes]).i32(rowBytes)
       code.get(steps).get(ih).get(features[0]).get(window[0]).op("i32.or").call(kernel)
     })
@@ -285,7 +291,7 @@ const writePart = (d: Driver, copy: Callable | undefined): void => {
     const axisBytes = g.axes.map((axis, i) => 4 * layout.axes[i] * axis.kernelDilation)
     const dimensions = stepDimensions(d, plan.rowWay === "along", 4 * layout.feature, axisBytes)
     const imageSteps = table(code, scratch, areas.imageSteps, zero, dimensions)
-    if (!plan.kept) packColumns(d)
+    if (!plan.kept && plan.kernelStep === undefined) packColumns(d)
     if (plan.rowStride === undefined) multiply(d, imageSteps, results, 4 * g.columns.size, 4)
     else multiply(d, imageSteps, results, 4 * plan.rowStride, 4)
     if (plan.kept) {

@@ -5,7 +5,8 @@ import type { Dot, Matrix } from "../ir.ts"
 import { blockColumns, type Blocking, blockingOf, blockRows, edges, panelRows, read } from "./blocking.ts"
 import { pack, type Packing } from "./pack.ts"
 import { columnKernel } from "./tile.ts"
-import { atMost, each, increase, sum } from "./writing.ts"
+import { type Direction, writeVector } from "./vector.ts"
+import { atMost, each, increase, sum, temporary } from "./writing.ts"
 
 /** What the parts of a driver share: the function that is written, what was decided, and where it stands. */
 interface Driver {
@@ -50,7 +51,7 @@ const packColumns = (d: Driver): void => {
   const { code, column, e, j, k, kc, plan, y } = d
   const elements = read(plan.y, plan.kind)
   if (!plan.packsColumns && plan.n % 4 === 0) return
-  const [source, target] = [code.local("i32", "source"), code.local("i32", "target")]
+  const [source, target] = temporary(code, "source", "target")
   const packing: Packing = { elements, lane: plan.y.column, step: plan.y.row }
   eachPanel(d, (width) => {
     if (!packed(plan, width)) return
@@ -93,7 +94,7 @@ const multiply = (d: Driver): void => {
   else sum(code, x, [i, 4 * plan.x.row], [k, 4 * plan.x.column]).set(a)
   eachPanel(d, (width) => {
     // Narrow tiles are higher, to have as many sums under way.
-    const rows = width <= 4 && !plan.packsRows ? 8 : panelRows
+    const rows = width <= plan.narrow && !plan.packsRows ? 2 * panelRows : panelRows
     const kernel = columnKernel(e.module, e.features, {
       kind: plan.kind,
       form: plan.form,
@@ -138,13 +139,15 @@ const writeBlocks = (
         if (plan.packsRows) packRows(d)
         multiply(d)
         if (epilogue === undefined) return
-        const finish = (): void => {
-          const rows = [() => code.get(i), () => sum(code, i, ih)]
-          const columns = [() => code.get(j), () => sum(code, j, jw)]
-          code.get(frame).get(b)
-          for (const push of plan.transposed ? [...columns, ...rows] : [...rows, ...columns]) push()
-          code.call(epilogue)
-        }
+        const finish = (): void =>
+          callEpilogue(
+            d,
+            frame,
+            b,
+            epilogue,
+            [() => code.get(i), () => sum(code, i, ih)],
+            [() => code.get(j), () => sum(code, j, jw)]
+          )
         if (plan.k <= plan.blockK) finish()
         else sum(code, k, kc).i32(plan.k).op("i32.eq").if(finish)
       })
@@ -152,6 +155,36 @@ const writeBlocks = (
       code.get(k).i32(plan.k).op("i32.lt_s").brIf(again)
     })
   })
+}
+
+/** All of columns `j0` to `j1` of the only row. */
+const writeRow = (d: Driver, direction: Direction, j0: Local, j1: Local): void => {
+  const { code, e, j, jw, out, plan, x, y } = d
+  const [source, target] = temporary(code, "source", "target")
+  code.get(j0).set(j)
+  each(code, j, j1, blockColumns, () => {
+    code.get(j1).get(j).op("i32.sub").set(jw)
+    atMost(code, jw, blockColumns)
+    sum(code, y, [j, 4 * plan.y.column]).set(source)
+    sum(code, out, [j, 4]).set(target)
+    const { k, kind } = plan
+    const shape = { kind, direction, k, xStep: plan.x.column, yRow: plan.y.row, yColumn: plan.y.column }
+    writeVector(code, e.module, e.features, shape, [x, source, target, jw])
+  })
+}
+
+/** Calls the epilogue for rows and columns of the product as it is computed. */
+const callEpilogue = (
+  { code, plan }: Driver,
+  frame: Local,
+  b: Local,
+  epilogue: Callable,
+  rows: readonly [() => void, () => void],
+  columns: readonly [() => void, () => void]
+): void => {
+  code.get(frame).get(b)
+  for (const push of plan.transposed ? [...columns, ...rows] : [...rows, ...columns]) push()
+  code.call(epilogue)
 }
 
 /** Sets `target` to where a matrix of batch `b` begins. */
@@ -180,6 +213,7 @@ const writeStart = (
 
 /** Bytes of packed rows and columns. */
 const areas = (plan: Blocking): readonly [rows: number, columns: number] => {
+  if (plan.direction !== undefined) return [0, 0]
   const columns = plan.packsColumns ? Math.min(blockColumns, Math.ceil(plan.n / 4) * 4) : plan.n % 4 === 0 ? 0 : 8
   const rows = plan.packsRows ? Math.min(blockRows, Math.ceil(plan.m / panelRows) * panelRows) : 0
   return [4 * rows * plan.blockK, 4 * columns * plan.blockK]
@@ -235,7 +269,13 @@ export const emitDot = (e: Emission, dot: Dot, epilogue?: Callable): Emitted => 
       const size = plan.m * plan.n
       const batch = dot.batch.map((_, i) => dot.batch.slice(i + 1).reduce((x, y) => x * y, size))
       writeStart(d, frame, { buffer: dot.out, offset: 0, batch }, 4, dot.batch, b, d.out)
-      writeBlocks(d, frame, b, range, epilogue)
+      if (plan.direction === undefined) writeBlocks(d, frame, b, range, epilogue)
+      else {
+        const [i0, i1, j0, j1] = range
+        writeRow(d, plan.direction, j0, j1)
+        const ends = ([from, end]: readonly [Local, Local]) => [() => code.get(from), () => code.get(end)] as const
+        if (epilogue !== undefined) callEpilogue(d, frame, b, epilogue, ends([i0, i1]), ends([j0, j1]))
+      }
       code.get(begin).get(last).op("i32.add").get(first).op("i32.sub").set(begin).br(again)
     })
   })

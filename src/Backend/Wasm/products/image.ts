@@ -5,7 +5,7 @@
 import { type Callable, Code, type Local, type Module } from "../assembler/index.ts"
 import type { Elements } from "./elements.ts"
 import { type Axis, extent, type Geometry } from "./geometry.ts"
-import { increase, sum, times } from "./writing.ts"
+import { increase, isPair, sum, temporary, type Term, times } from "./writing.ts"
 
 /** How a part of the input lies in scratch memory. Sizes are the largest that a part has; strides are in elements. */
 export interface Layout {
@@ -38,43 +38,65 @@ export const layoutOf = (
   }
 }
 
+const copyParams = ["source", "sourceStep", "target", "targetStep", "count", "lines", "sourceLine", "targetLine"]
+
 /**
- * `(source, sourceStep, target, targetStep, count)`: copies elements, converted to words; steps in bytes. `dense` is for
- * elements that lie side by side in both places.
+ * `(source, sourceStep, target, targetStep, count, lines, sourceLine, targetLine)`: copies elements, converted to words,
+ * `lines` times `count` of them; steps in bytes, between elements and between lines. `dense` is for elements that lie
+ * side by side in both places.
  */
-export const copyLine = (module: Module, elements: Elements, dense: boolean): Callable =>
+export const copyLines = (module: Module, elements: Elements, dense: boolean): Callable =>
   module.once(`copy_${elements.dtype}_${elements.kind}${dense ? "_dense" : ""}`, () => {
-    const names = ["source", "sourceStep", "target", "targetStep", "count"]
-    const c = new Code(names.map((name) => [name, "i32"] as const))
-    const [source, sourceStep, target, targetStep, count] = c.params
-    const vectors = c.local("i32", "vectors")
-    if (dense) {
-      c.get(count).i32(2).op("i32.shr_u").tee(vectors).if(() =>
-        times(c, vectors, () => {
-          elements.four(c.get(target).get(source))
-          c.store("v128.store")
-          increase(c, source, 4 * elements.bytes)
-          increase(c, target, 16)
+    const c = new Code(copyParams.map((name) => [name, "i32"] as const))
+    const [source, sourceStep, target, targetStep, count, lines, sourceLine, targetLine] = c.params
+    const [from, to, left] = temporary(c, "from", "to", "left")
+    const copyLine = (): void => {
+      c.get(source).set(from).get(target).set(to).get(count).set(left)
+      if (dense) {
+        c.get(count).i32(2).op("i32.shr_u").tee(left).if(() =>
+          times(c, left, () => {
+            elements.four(c.get(to).get(from))
+            c.store("v128.store")
+            increase(c, from, 4 * elements.bytes)
+            increase(c, to, 16)
+          })
+        )
+        c.get(count).i32(3).op("i32.and").set(left)
+      }
+      c.get(left).if(() =>
+        times(c, left, () => {
+          elements.word(c.get(to).get(from))
+          c.op("i32x4.splat")
+          elements.widen(c)
+          c.memoryLane("v128.store32_lane", 0)
+          increase(c, from, sourceStep)
+          increase(c, to, targetStep)
         })
       )
-      c.get(count).i32(3).op("i32.and").set(count)
+      increase(c, source, sourceLine)
+      increase(c, target, targetLine)
     }
-    c.get(count).if(() =>
-      times(c, count, () => {
-        elements.word(c.get(target).get(source))
-        c.op("i32x4.splat")
-        elements.widen(c)
-        c.memoryLane("v128.store32_lane", 0)
-        increase(c, source, sourceStep)
-        increase(c, target, targetStep)
+    c.get(lines).if(() => times(c, lines, copyLine))
+    return c
+  })
+
+/** `(target, vectors)`: writes zeros; V8's own `memory.fill` is several times slower. */
+const zeros = (module: Module): Callable =>
+  module.once("zeros", () => {
+    const c = new Code([["target", "i32"], ["vectors", "i32"]])
+    const [target, vectors] = c.params
+    c.get(vectors).if(() =>
+      times(c, vectors, () => {
+        c.get(target).v128(0).store("v128.store")
+        increase(c, target, 16)
       })
     )
     return c
   })
 
-/** A loop of a copy: how often, and steps in elements. */
+/** A loop of a copy: how often (never less than 0), and steps in elements. */
 export interface CopyLoop {
-  readonly count: number | Local
+  readonly count: Term
   readonly source: number
   readonly target: number
 }
@@ -107,7 +129,7 @@ export const copyPart = (
   const c = new Code(names.map((n) => [n, "i32"] as const))
   const [source, target, batchCount, featureCount, start, size] = c.params
   const { bytes } = elements
-  if (hasHoles(axes)) c.get(target).i32(0).i32(4 * layout.size).fill()
+  if (hasHoles(axes)) c.get(target).i32(Math.ceil(layout.size / 4)).call(zeros(module))
 
   // Along the first axis, what is seen depends on where the part starts.
   const [first, end, count] = ["first", "end", "seen"].map((n) => c.local("i32", n))
@@ -159,12 +181,20 @@ export const copyPart = (
   return module.add(name, c)
 }
 
-/** Two loops are one where the outer goes on exactly where the inner ends. */
-const joined = (outer: CopyLoop, inner: CopyLoop): boolean =>
-  typeof inner.count === "number" && outer.source === inner.count * inner.source &&
-  outer.target === inner.count * inner.target
+/** Loops from the outside in, where two are one if the outer goes on exactly where the inner ends. */
+const simplified = (nest: ReadonlyArray<CopyLoop>): ReadonlyArray<CopyLoop> => {
+  const loops = nest.filter(({ count }) => count !== 1)
+  for (let at = loops.length - 2; at >= 0; at--) {
+    const [{ count, source, target }, inner] = loops.slice(at, at + 2)
+    const times = inner.count
+    if (typeof times !== "number" || source !== times * inner.source || target !== times * inner.target) continue
+    if (isPair(count)) continue
+    loops.splice(at, 2, { ...inner, count: typeof count === "number" ? count * times : [count, times] })
+  }
+  return loops
+}
 
-/** Copies elements in a nest of loops, of which there are at least two. */
+/** Copies elements in a nest of loops. */
 export const copyNest = (
   c: Code,
   module: Module,
@@ -173,30 +203,21 @@ export const copyNest = (
   source: Local,
   target: Local
 ): void => {
-  const line = nest[nest.length - 1]
-  const above = nest[nest.length - 2]
-  const merged = joined(above, line)
-  const visit = (loops: ReadonlyArray<CopyLoop>, from: Local, to: Local): void => {
-    if (loops.length === 0) {
+  const once = { count: 1, source: 0, target: 0 }
+  const loops = simplified(nest)
+  const line = loops.at(-1) ?? once
+  const lines = loops.at(-2) ?? once
+  const visit = ([loop, ...inner]: ReadonlyArray<CopyLoop>, from: Local, to: Local): void => {
+    if (loop === undefined) {
       const dense = line.source === 1 && line.target === 1
-      c.get(from).i32(line.source * elements.bytes).get(to).i32(line.target * 4)
-      push(c, line.count)
-      if (merged) {
-        push(c, above.count)
-        c.op("i32.mul")
-      }
-      c.call(copyLine(module, elements, dense))
+      sum(c.get(from).i32(line.source * elements.bytes).get(to).i32(line.target * 4), line.count)
+      sum(c, lines.count).i32(lines.source * elements.bytes).i32(lines.target * 4)
+      c.call(copyLines(module, elements, dense))
       return
     }
-    const [loop, ...inner] = loops
-    if (loop.count === 1) {
-      visit(inner, from, to)
-      return
-    }
-    const [left, at, there] = [c.local("i32"), c.local("i32"), c.local("i32")]
-    push(c, loop.count)
-    c.set(left).get(from).set(at).get(to).set(there)
-    c.get(left).i32(0).op("i32.gt_s").if(() =>
+    const [left, at, there] = temporary(c, "left", "at", "there")
+    sum(c, loop.count).set(left).get(from).set(at).get(to).set(there)
+    c.get(left).if(() =>
       times(c, left, () => {
         visit(inner, at, there)
         increase(c, at, loop.source * elements.bytes)
@@ -204,7 +225,5 @@ export const copyNest = (
       })
     )
   }
-  visit(nest.slice(0, merged ? -2 : -1), source, target)
+  visit(loops.slice(0, -2), source, target)
 }
-
-const push = (c: Code, count: number | Local): Code => typeof count === "number" ? c.i32(count) : c.get(count)

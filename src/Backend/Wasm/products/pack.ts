@@ -48,24 +48,37 @@ export const gatherLanes = (c: Code, elements: Elements, lanes: number, push: (l
   elements.widen(c)
 }
 
-/** Writes the 4x4 block of `rows` transposed, `targetStep` bytes from one of its columns to the next. */
-export const writeTransposed = (c: Code, rows: ReadonlyArray<Local>, target: Local, targetStep: Local): void => {
-  const bytes = (...words: ReadonlyArray<number>) => words.flatMap((w) => [0, 1, 2, 3].map((b) => 4 * w + b))
-  const pair = (x: Local, y: Local, words: ReadonlyArray<number>): Local => {
+const lanes = (...words: ReadonlyArray<number>): ReadonlyArray<number> =>
+  words.flatMap((word) => [0, 1, 2, 3].map((byte) => 4 * word + byte))
+
+/** Computes the columns of a block of 4 by 4, given its rows: `take` finds each on the stack after what `begin` put there. */
+export const transpose = (
+  c: Code,
+  [x, y, z, w]: ReadonlyArray<Local>,
+  begin: () => void,
+  take: (column: number) => void
+): void => {
+  const pair = (p: Local, q: Local, words: ReadonlyArray<number>): Local => {
     const out = c.local("v128")
-    c.get(x).get(y).shuffle(bytes(...words)).set(out)
+    c.get(p).get(q).shuffle(lanes(...words)).set(out)
     return out
   }
-  const low = [0, 4, 1, 5]
-  const high = [2, 6, 3, 7]
-  const [x, y, z, w] = rows
-  const [a, b, d, e] = [pair(x, y, low), pair(z, w, low), pair(x, y, high), pair(z, w, high)]
-  const columns = [[a, b, [0, 1, 4, 5]], [a, b, [2, 3, 6, 7]], [d, e, [0, 1, 4, 5]], [d, e, [2, 3, 6, 7]]] as const
-  for (const [left, right, words] of columns) {
-    c.get(target).get(left).get(right).shuffle(bytes(...words)).store("v128.store")
-    increase(c, target, targetStep)
-  }
+  const [a, b] = [pair(x, y, [0, 4, 1, 5]), pair(z, w, [0, 4, 1, 5])]
+  const [d, e] = [pair(x, y, [2, 6, 3, 7]), pair(z, w, [2, 6, 3, 7])]
+  const columns = [[a, b, 0], [a, b, 2], [d, e, 0], [d, e, 2]] as const
+  columns.forEach(([left, right, first], column) => {
+    begin()
+    c.get(left).get(right).shuffle(lanes(first, first + 1, first + 4, first + 5))
+    take(column)
+  })
 }
+
+/** Writes the columns of a block of 4 by 4, `step` bytes apart, and moves `target` behind them. */
+export const writeTransposed = (c: Code, rows: ReadonlyArray<Local>, target: Local, step: Local): void =>
+  transpose(c, rows, () => void c.get(target), () => {
+    c.store("v128.store")
+    increase(c, target, step)
+  })
 
 /** Nothing is neighbour to anything: element by element. */
 const single = (elements: Elements, lanes: number): Code => {

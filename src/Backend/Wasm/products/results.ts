@@ -3,8 +3,8 @@ import type { Callable, Code, Local, Module } from "../assembler/index.ts"
 import type { Convolution } from "../ir.ts"
 import type { Elements } from "./elements.ts"
 import type { Dimension } from "./gather.ts"
-import { copyLine } from "./image.ts"
-import { each, increase, sum, temporary } from "./writing.ts"
+import { copyLines } from "./image.ts"
+import { each, increase, sum, temporary, times } from "./writing.ts"
 
 /** Rows in scratch memory, `rowBytes` apart, and where they go: positions along `axes`, columns along `columns`. */
 interface Scattered {
@@ -22,31 +22,28 @@ export const scatter = (
   words: Elements,
   { axes, columns, from, rowBytes, to }: Scattered
 ): void => {
-  const count = (dimension: Dimension): Code =>
-    typeof dimension.count === "number" ? code.i32(dimension.count) : code.get(dimension.count)
+  // Where the result's last axis is a spatial one, its positions are lines, and what is written lies side by side.
+  const isLine = columns.bytes !== 4
   const visit = ([axis, ...inner]: ReadonlyArray<Dimension>, at: Local): void => {
-    const [i, end, here] = temporary(code, "i", "end", "here")
-    count(axis).set(end)
-    if (inner.length === 0 && columns.bytes !== 4) {
-      // Column by column: what is written then lies side by side if the result's last axis is a spatial one.
-      code.i32(0).set(i).get(at).set(here)
-      each(code, i, columns.count, 1, () => {
-        sum(code, from, [i, 4]).i32(rowBytes).get(here).i32(axis.bytes).get(end)
-        code.call(copyLine(module, words, false))
-        increase(code, here, columns.bytes)
-      })
-      increase(code, from, [end, rowBytes])
+    if (inner.length === 0) {
+      const [size] = temporary(code, "size")
+      sum(code, axis.count).set(size)
+      const along = [rowBytes, axis.bytes, size] as const
+      const across = [4, columns.bytes, columns.count] as const
+      const [line, lines] = isLine ? [along, across] : [across, along]
+      code.get(from).i32(line[0]).get(at).i32(line[1]).get(line[2]).get(lines[2]).i32(lines[0]).i32(lines[1])
+      code.call(copyLines(module, words, !isLine))
+      increase(code, from, [size, rowBytes])
       return
     }
-    code.i32(0).set(i).get(at).set(here)
-    each(code, i, end, 1, () => {
-      if (inner.length > 0) visit(inner, here)
-      else {
-        code.get(from).i32(4).get(here).i32(4).get(columns.count).call(copyLine(module, words, true))
-        increase(code, from, rowBytes)
-      }
-      increase(code, here, axis.bytes)
-    })
+    const [left, here] = temporary(code, "left", "here")
+    sum(code, axis.count).set(left).get(at).set(here)
+    code.get(left).if(() =>
+      times(code, left, () => {
+        visit(inner, here)
+        increase(code, here, axis.bytes)
+      })
+    )
   }
   visit(axes, to)
 }

@@ -5,7 +5,7 @@
 import type { Features } from "../emission.ts"
 import type { Convolution } from "../ir.ts"
 import { evenBlock, tileColumns } from "./blocking.ts"
-import type { Kind } from "./elements.ts"
+import { elementsOf, type Kind } from "./elements.ts"
 import { extent, type Geometry, geometryOf } from "./geometry.ts"
 import { type Innermost, type Layout, layoutOf } from "./image.ts"
 import type { Way } from "./pack.ts"
@@ -17,6 +17,8 @@ const fewPositions = 256
 const mostPositions = 1024
 /** Most bytes of a packed kernel that is kept for all parts. */
 const keptBytes = 1 << 20
+/** Positions, all in all, for which packing the kernel would not pay. */
+const fewRows = 16
 /** Pieces into which the work is divided at least, if columns can be divided. */
 const pieces = 8
 
@@ -36,6 +38,8 @@ export interface Plan {
   /** How rows are gathered from the image, and columns from the kernel. */
   readonly rowWay: Way
   readonly columnWay: Way
+  /** Elements between two ks in the kernel, if it is read as it is; else it is packed. */
+  readonly kernelStep: number | undefined
   /** Does a run of ks also go along the last spatial axis? */
   readonly joined: boolean
   /** A block of k: features, and elements of the window along its first axis. */
@@ -114,6 +118,17 @@ const blocksOfK = ({ axes, features }: Geometry, innermost: Innermost): readonly
   return [least, Math.max(1, Math.min(window, Math.floor(longestK / Math.max(1, inner * least))))]
 }
 
+/** Elements of the kernel between two ks, if they are evenly apart and if so few positions meet it that packing costs much. */
+const kernelStepOf = (g: Geometry, innermost: Innermost, plain: boolean): number | undefined => {
+  const positions = g.batch.size * product(g.axes.map((axis) => axis.output))
+  if (!plain || g.columns.kernel !== 1 || g.columns.size % 4 !== 0 || positions > fewRows) return undefined
+  const axes = g.axes.map(({ kernelStride, window }) => ({ size: window, stride: kernelStride }))
+  const features = { size: g.features.size, stride: g.features.kernel }
+  const nest = (innermost === "features" ? [...axes, features] : [features, ...axes]).filter(({ size }) => size > 1)
+  if (nest.some(({ size, stride }, i) => i > 0 && nest[i - 1].stride !== size * stride)) return undefined
+  return nest.at(-1)?.stride ?? 0
+}
+
 /** Even parts of a size, none above `most`, if possible. */
 const even = (size: number, most: number): number => Math.ceil(size / Math.max(1, Math.ceil(size / Math.max(1, most))))
 
@@ -175,8 +190,10 @@ export const planOf = (convolution: Convolution, features: Features): Plan => {
     Math.min(Math.ceil(pieces / Math.max(1, rowUnits)), Math.floor(g.columns.size / tile / 2))
   )
   const steps = g.features.size * product(g.axes.map((axis) => axis.window))
+  const kind: Kind = convolution.out.dtype === "float32" ? "f32" : "i32"
+  const kernelStep = kernelStepOf(g, innermost, elementsOf(convolution.y.dtype, kind).plain)
   return {
-    kind: convolution.out.dtype === "float32" ? "f32" : "i32",
+    kind,
     geometry: g,
     innermost,
     layout: layoutOf(innermost, Math.max(1, partBatch), blockFeatures, extents),
@@ -184,6 +201,7 @@ export const planOf = (convolution: Convolution, features: Features): Plan => {
     rowStride: rows?.stride,
     rowWay,
     columnWay,
+    kernelStep,
     joined,
     blockFeatures,
     blockWindow,
@@ -191,6 +209,6 @@ export const planOf = (convolution: Convolution, features: Features): Plan => {
     band,
     mostBands,
     unitColumns: Math.ceil(g.columns.size / columnUnits / tile) * tile,
-    kept: 4 * steps * Math.ceil(g.columns.size / 4) * 4 <= keptBytes
+    kept: kernelStep === undefined && 4 * steps * Math.ceil(g.columns.size / 4) * 4 <= keptBytes
   }
 }

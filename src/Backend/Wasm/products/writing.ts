@@ -5,7 +5,8 @@ import type { Code, Local } from "../assembler/index.ts"
 export type Term = Local | number | readonly [local: Local, factor: number]
 
 const isNumber = (term: Term): term is number => typeof term === "number"
-const isPair = (term: Term): term is readonly [Local, number] => Array.isArray(term)
+/** Is it a variable times a number? */
+export const isPair = (term: Term): term is readonly [Local, number] => Array.isArray(term)
 
 /** New variables for numbers and addresses. */
 export const temporary = (code: Code, ...names: ReadonlyArray<string>): ReadonlyArray<Local> =>

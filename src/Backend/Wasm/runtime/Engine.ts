@@ -273,7 +273,7 @@ export class Engine {
       this.#frames = { address: 0, stride: 0 }
       this.#frames = { address: this.heap.allocate(frame * threads), stride: frame }
     }
-    const scratch = rounded(assembled.scratchBytes)
+    const scratch = rounded(assembled.scratchBytes) + rounded(plan.localBytes)
     if (this.#scratch.stride < scratch) {
       this.heap.free(this.#scratch.address)
       this.#scratch = { address: 0, stride: 0 }
@@ -288,7 +288,9 @@ export class Engine {
       const frame = (this.#frames.address + thread * this.#frames.stride) >>> 2
       i32[frame + slots.arena] = arena
       i32[frame + slots.constants] = program.constants
-      i32[frame + slots.scratch] = this.#scratch.address + thread * this.#scratch.stride
+      const scratch = this.#scratch.address + thread * this.#scratch.stride
+      i32[frame + slots.scratch] = scratch
+      i32[frame + slots.locals] = scratch + rounded(program.assembled.scratchBytes)
       for (let i = 0; i < inputs.length; i++) {
         const slot = inputs[i].slot
         if (slot !== undefined) i32[frame + slot] = addresses[i]

@@ -67,7 +67,7 @@ export const assemble = (compiled: Compiled, plan: Plan, emitKernel: EmitKernel,
   const module = new Module({ shared, initial: 1, maximum: maximumPages })
   const callback = module.import("callback", ["i32", "i32"])
   const constants = new Constants()
-  let scratchBytes = plan.localBytes
+  let scratchBytes = 0
   const emission: Emission = {
     module,
     features,
