@@ -1,4 +1,5 @@
 /** Do libraries compute the same? Results are compared before anything is timed. */
+import { configurations, type Id } from "./configurations.ts"
 
 /** What a library gave: arrays by name. */
 export type Results = ReadonlyMap<string, Float32Array>
@@ -25,15 +26,20 @@ export const furthest = (a: Results, b: Results): { readonly name: string; reado
   return distances.reduce((worst, next) => next.distance > worst.distance ? next : worst, { name: "", distance: 0 })
 }
 
-/** Who disagrees with more others than agree with it, and why: nobody is taken at their word. */
-export const disagreeing = <K>(results: ReadonlyMap<K, Results>, tolerance: number): ReadonlyMap<K, string> => {
-  const reasons = new Map<K, string>()
+/**
+ * Who agrees with no other library (or, if there is none, with no other configuration), and in what: nobody is taken at
+ * their word, and of two that disagree neither counts.
+ */
+export const disagreeing = (results: ReadonlyMap<Id, Results>, tolerance: number): ReadonlyMap<Id, string> => {
+  const libraries = new Map(configurations.map(({ id, library }) => [id, library.split("-")[0]]))
+  const reasons = new Map<Id, string>()
   for (const [id, own] of results) {
-    const others = [...results].filter(([other]) => other !== id).map(([, theirs]) => furthest(own, theirs))
-    const far = others.filter((other) => other.distance > tolerance)
-    if (far.length === 0 || far.length * 2 < others.length) continue
-    const worst = far.reduce((a, b) => a.distance >= b.distance ? a : b)
-    reasons.set(id, `computes something else: ${worst.name} differs by ${worst.distance.toExponential(1)}`)
+    const rest = [...results].filter(([other]) => other !== id)
+    const strangers = rest.filter(([other]) => libraries.get(other) !== libraries.get(id))
+    const distances = (strangers.length > 0 ? strangers : rest).map(([, theirs]) => furthest(own, theirs))
+    if (distances.length === 0 || distances.some((d) => d.distance <= tolerance)) continue
+    const nearest = distances.reduce((a, b) => a.distance <= b.distance ? a : b)
+    reasons.set(id, `agrees with no other library: ${nearest.name} differs by ${nearest.distance.toExponential(1)}`)
   }
   return reasons
 }

@@ -75,12 +75,13 @@ const choose = <A>(
     : Effect.fail(new OptionsError({ message: `${option} knows no ${unknown}; see npm run bench -- --help` }))
 }
 
-/** Waits; says so if it was in vain. */
-const quiet = Effect.fnUntraced(function*(seconds: number) {
-  const now = yield* whenQuiet(seconds * 1000)
-  if (!now.quiet) {
-    yield* Console.error(`  The machine is busy (${(now.busy * 100).toFixed(0)} %): what follows is only indicative.`)
+/** Waits for the machine at the beginning, and a little before each workload; says so if it is in vain. */
+const waiting = Effect.fnUntraced(function*(seconds: number) {
+  const first = yield* whenQuiet(seconds * 1000)
+  if (!first.quiet) {
+    yield* Console.error(`The machine is busy (${(first.busy * 100).toFixed(0)} %): measuring all the same`)
   }
+  return Effect.map(whenQuiet(first.quiet ? 10_000 : 0), ({ quiet }) => quiet)
 })
 
 const peaks = Effect.fnUntraced(function*(all: ReadonlyArray<processes.Process>) {
@@ -94,13 +95,11 @@ const peaks = Effect.fnUntraced(function*(all: ReadonlyArray<processes.Process>)
 const compare = Effect.fnUntraced(function*(chosen: ReadonlyArray<Workload>, options: Options) {
   const shown = yield* choose("--libraries", configurations, ({ id }) => [id], options.libraries)
   const all = yield* Effect.forEach(shown, (configuration) => processes.make(configuration, options.backend))
-  yield* Console.error("Measuring")
-  yield* quiet(options.wait)
+  const quiet = yield* waiting(options.wait)
   const peak = yield* peaks(all)
   const measured: Array<Measured> = []
   for (const workload of chosen) {
-    yield* quiet(Math.min(10, options.wait))
-    measured.push(yield* measure(workload, all))
+    measured.push(yield* measure(workload, all, yield* quiet))
   }
   const figures = report.figuresOf(measured, peak.get("linum"))
   const inRegisters = Array.from(
@@ -111,14 +110,14 @@ const compare = Effect.fnUntraced(function*(chosen: ReadonlyArray<Workload>, opt
 Node ${process.version}, @jax-js/jax ${manifest.devDependencies["@jax-js/jax"]}, @tensorflow/tfjs-backend-wasm ${
     manifest.devDependencies["@tensorflow/tfjs-backend-wasm"]
   }
-In-register peak of WebAssembly, one thread: ${inRegisters.join(", ")}
+In-register peak of WebAssembly, one thread: ${inRegisters.join(", ") || "not measured"}
 
 ${report.timesTable(measured, shown)}
 
 ${report.ratiosTable(measured, figures)}
 
 ${report.summary(measured, figures)}
-${report.failureList(measured)}`)
+${report.notes(measured)}`)
   return measured
 }, Effect.scoped)
 

@@ -20,6 +20,8 @@ export type Measurement =
 export interface Measured {
   readonly workload: Workload
   readonly measurements: ReadonlyMap<Id, Measurement>
+  /** Was the machine quiet before? */
+  readonly quiet: boolean
 }
 
 const failed = (reason: string): Measurement => ({ _tag: "Failed", reason })
@@ -98,7 +100,7 @@ const measureRepeated = Effect.fnUntraced(function*(workload: RepeatedWorkload, 
     ...failures(rehearsed.reasons),
     ...failures(broken)
   ])
-  return { workload, measurements }
+  return measurements
 })
 
 /** How many new processes make a first call. */
@@ -125,14 +127,18 @@ const measureFirstCall = Effect.fnUntraced(function*(workload: FirstCallWorkload
       rounds: all.length
     }
   ])
-  return { workload, measurements: new Map([...done, ...failures(reasons)]) }
+  return new Map([...done, ...failures(reasons)])
 })
 
 /** Measures one workload on all configurations. */
-export const measure = (workload: Workload, processes: ReadonlyArray<Process>): Effect.Effect<Measured> =>
-  Effect.gen(function*() {
-    yield* Console.error(`  ${workload.title}`)
-    return yield* workload._tag === "FirstCall"
-      ? measureFirstCall(workload, processes)
-      : measureRepeated(workload, processes)
-  })
+export const measure = Effect.fnUntraced(function*(
+  workload: Workload,
+  processes: ReadonlyArray<Process>,
+  quiet: boolean
+): Effect.fn.Return<Measured> {
+  yield* Console.error(`  ${workload.title}`)
+  const measurements = yield* workload._tag === "FirstCall"
+    ? measureFirstCall(workload, processes)
+    : measureRepeated(workload, processes)
+  return { workload, measurements, quiet }
+})

@@ -62,19 +62,25 @@ export const timesTable = (all: ReadonlyArray<Measured>, shown: ReadonlyArray<Co
   aligned([
     ["milliseconds [GFLOP/s] (memory)", ...shown.map(({ title }) => title)],
     ...all.map((measured) => [
-      measured.workload.title,
+      measured.workload.title + (measured.quiet ? "" : " *"),
       ...shown.map(({ id }) => cell(measured, measured.measurements.get(id)))
     ])
   ])
 
-/** Why what failed did. */
-export const failureList = (all: ReadonlyArray<Measured>): string =>
+/** Why what failed did, and what was measured while the machine did other things. */
+export const notes = (all: ReadonlyArray<Measured>): string =>
+  (all.every(({ quiet }) => quiet) ? [] : ["* The machine was busy with other things: only indicative."]).concat(
+    failures(all)
+  )
+    .join("\n")
+
+const failures = (all: ReadonlyArray<Measured>): ReadonlyArray<string> =>
   all.flatMap(({ measurements, workload }) =>
     configurations.flatMap(({ id, title }) => {
       const measurement = measurements.get(id)
       return measurement?._tag === "Failed" ? [`${title}, ${workload.title}: ${measurement.reason}`] : []
     })
-  ).join("\n")
+  )
 
 /** The figures that comparisons need. */
 export const figuresOf = (all: ReadonlyArray<Measured>, peak: number | undefined): Figures => {
