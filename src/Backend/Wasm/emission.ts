@@ -107,6 +107,11 @@ export interface Emitted {
   readonly units: number
   /** An estimate of all its work, in nanoseconds on one thread: decides about threads and chunks. */
   readonly nanoseconds: number
+  /**
+   * Does its work lie in smaller functions that it calls often? Then one call does all units of a thread: the engine
+   * optimises the smaller functions anyway, and what units have in common is prepared once.
+   */
+  readonly whole?: boolean
 }
 
 /** Pushes the address of a buffer's first element: the slot's address in a local, the offset is for the access. */

@@ -98,12 +98,13 @@ const check = (c: Case): void => {
   const integers = accumulator(dtype) === "int32"
   for (let b = 0, at = 0; b < product(batch); b++) {
     const indices = batch.map((size, d) => Math.floor(b / product(batch.slice(d + 1))) % size)
-    const start = (a: Omit<Matrix, "buffer">) => a.offset + indices.reduce((s, i, d) => s + i * a.batch[d], 0)
+    const [x0, y0] = [x, y].map((a) => a.offset + indices.reduce((s, i, d) => s + i * a.batch[d], 0))
     for (let i = 0; i < m; i++) {
       for (let j = 0; j < n; j++, at++) {
         let [exact, size] = [0, 0]
         for (let q = 0; q < k; q++) {
-          const [a, d] = [xv[start(x) + i * x.row + q * x.column], yv[start(y) + q * y.row + j * y.column]]
+          const a = xv[x0 + i * x.row + q * x.column]
+          const d = yv[y0 + q * y.row + j * y.column]
           if (integers) exact = (exact + Math.imul(a, d)) | 0
           else exact += a * d
           size += Math.abs(a * d)

@@ -211,6 +211,39 @@ describe("groups and epilogues", () => {
     for (const y of outputs) assertSame(written.read(y), memory.get(y) ?? [], 4e-6, () => y.name)
   })
 
+  it("loops of a group that compute the same share a function", () => {
+    const update = (shape: ReadonlyArray<number>, seed: number): Sample => {
+      const size = shape.reduce((a, b) => a * b, 1)
+      const [p, m, g] = [buffer("p", size), buffer("m", size), buffer("g", size + 2)]
+      const [p1, m1] = [buffer("p1", size), buffer("m1", size)]
+      const rate = buffer("rate", 1)
+      const dense = shape.map((_, k) => shape.slice(k + 1).reduce((a, b) => a * b, 1))
+      const next = apply("sub", load(m, dense), load(g, dense, 2))
+      const step = apply("add", load(p, dense), apply("mul", load(rate, shape.map(() => 0)), next))
+      const stages = [{ _tag: "Map" as const, stores: [store(m1, dense, next), store(p1, dense, step)] }]
+      const rng = arbitrary.random(seed)
+      return {
+        loop: { _tag: "Loop", name: `update${seed}`, outer: shape, inner: [], stages },
+        inputs: [p, m, g, rate].map((b) => [b, values(rng, b)]),
+        outputs: [p1, m1],
+        inPlace: new Map([[p1, p], [m1, m]])
+      }
+    }
+    const parts = [update([33, 50], 1), update([7], 2), update([20_000], 3), update([5, 7, 9], 4)]
+    const inputs = parts.flatMap((part) => part.inputs)
+    const outputs = parts.flatMap((part) => part.outputs)
+    const shared = new Map(parts.flatMap((part) => [...part.inPlace]))
+    const group: Group = { _tag: "Group", name: "group", loops: parts.map(({ loop }) => loop) }
+    const written = machine((e) => emitGroup(e, group), [...inputs.map(([x]) => x), ...outputs], { shared })
+    assert.strictEqual(written.text.match(/func \$update\d_flat/g)?.length, 1)
+    for (const [x, data] of inputs) written.write(x, data)
+    for (let unit = 0; unit < written.units; unit++) written.run(unit, unit + 1)
+    const memory = memoryOf(inputs, outputs)
+    for (const { loop } of parts) runLoop(loop, memory)
+    for (const y of outputs) assertSame(written.read(y), memory.get(y) ?? [], 0, () => y.name)
+    assert.strictEqual(written.damage(), 0)
+  })
+
   it("an epilogue stores a rectangle of a product", () => {
     const shape = [2, 3, 11, 13]
     const size = 2 * 3 * 11 * 13

@@ -57,12 +57,12 @@ export class Module {
     return defined
   }
 
-  /** The function of this name: added when it is asked for first. What it calls is added before it. */
-  once(name: string, make: () => Code): Callable {
-    const known = this.#shared.get(name)
+  /** The function with this key: added, under a name, when it is asked for first. What it calls is added before it. */
+  once(key: string, make: () => Code, name = key): Callable {
+    const known = this.#shared.get(key)
     if (known !== undefined) return known
     const callable = this.add(name, make())
-    this.#shared.set(name, callable)
+    this.#shared.set(key, callable)
     return callable
   }
 

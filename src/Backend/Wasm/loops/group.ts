@@ -2,11 +2,12 @@
 import { Code } from "../assembler/index.ts"
 import type { Emission, Emitted } from "../emission.ts"
 import type { Group } from "../ir.ts"
+import { emitFlat } from "./flat.ts"
 import { emitLoop } from "./loop.ts"
 
-/** Writes a group: a function for each loop, and one that calls those that have units in the range. */
+/** Writes a group: a function for each loop (one for those that compute the same), and one that calls them. */
 export const emitGroup = (e: Emission, group: Group): Emitted => {
-  const parts = group.loops.map((loop) => emitLoop(e, loop))
+  const parts = group.loops.map((loop) => emitFlat(e, loop) ?? emitLoop(e, loop))
   const code = new Code([["frame", "i32"], ["begin", "i32"], ["end", "i32"]])
   const [frame, begin, end] = code.params
   const [from, to] = [code.local("i32", "from"), code.local("i32", "to")]

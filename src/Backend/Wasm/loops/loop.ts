@@ -22,7 +22,7 @@ import { narrow } from "../math/dtype.ts"
 import { held, node, type Partial, type Value } from "../math/value.ts"
 import { Writer } from "../math/writer.ts"
 import { Lowering } from "./lower.ts"
-import { Addresses } from "./memory.ts"
+import { Addresses, inFrame } from "./memory.ts"
 import { forEachLine, forEachRow, forEachVector, type Units } from "./nest.ts"
 import { copiesOf, type Lowered, lowerPass, passesOf, writeStores } from "./passes.ts"
 import { Accumulator } from "./reduction.ts"
@@ -220,7 +220,7 @@ const prepare = (e: Emission, loop: Loop, code: Code): Writing => {
   space.rows.forEach((dimension, k) => add(dimension, 1, `row${k}`))
   space.lines.forEach((dimension, k) => add(dimension, levels.lines, `line${k}`))
   add(space.lanes, levels.lanes, "lane")
-  const addresses = new Addresses(e, space, position, frame)
+  const addresses = new Addresses(e, space, position, inFrame(frame))
   const results = new Map<Reduction, ReadonlyArray<Local>>()
   const reduced = resultValues(loop, results, space.isColumns)
   const lowering = new Lowering({

@@ -35,29 +35,33 @@ const scaled = (x: Value, factor: number): Value => {
 
 const plus = (x: Value, y: Value): Value => node([x, y], ({ code }) => code.op("i32.add"), { type: "i32" })
 
+/** The address in a slot of a frame. */
+export const inFrame = (frame: Local) => (slot: number): Value =>
+  node([], ({ code }) => code.get(frame).load("i32.load", 4 * slot), { type: "i32" })
+
 /** Makes addresses; equal ones are one Value. */
 export class Addresses {
   readonly #emission: Emission
   readonly #space: Space
   readonly #position: Position
-  readonly #frame: Local
+  readonly #addressOf: (slot: number) => Value
   readonly #slots = new Map<number, Value>()
   readonly #starts = new Map<Value, Map<number, Value>>()
   readonly #terms = new Map<Dimension, Map<number, Value>>()
   readonly #sums = new Map<Value, Map<string, Value>>()
 
-  constructor(emission: Emission, space: Space, position: Position, frame: Local) {
+  constructor(emission: Emission, space: Space, position: Position, addressOf: (slot: number) => Value) {
     this.#emission = emission
     this.#space = space
     this.#position = position
-    this.#frame = frame
+    this.#addressOf = addressOf
   }
 
-  /** The address in a slot of the frame. */
+  /** The address that a slot stands for. */
   slot(slot: number): Value {
     const known = this.#slots.get(slot)
     if (known !== undefined) return known
-    const value = node([], ({ code }) => code.get(this.#frame).load("i32.load", 4 * slot), { type: "i32" })
+    const value = this.#addressOf(slot)
     this.#slots.set(slot, value)
     return value
   }

@@ -20,6 +20,8 @@ export interface Space {
   readonly lanes: Dimension
   /** Is every lane a row of its own? Otherwise lanes lie within the row. */
   readonly isColumns: boolean
+  /** About how many cycles an element takes. */
+  readonly price: number
 }
 
 /** The stride of an access along a dimension. Dimensions that are not there, and those that it does not know, count 0. */
@@ -35,6 +37,8 @@ interface Traffic {
   readonly stores: Array<Affine>
   operations: number
   reductions: number
+  /** Is something kept in a row's own memory, of which there is one for all lanes? */
+  hasLocals: boolean
 }
 
 /** The expressions that one is made of. */
@@ -83,7 +87,7 @@ const light: ReadonlySet<string> = new Set([
 ])
 
 const traffic = (loop: Loop): Traffic => {
-  const found: Traffic = { accesses: [], loads: [], stores: [], operations: 0, reductions: 0 }
+  const found: Traffic = { accesses: [], loads: [], stores: [], operations: 0, reductions: 0, hasLocals: false }
   const seen = new Set<Expression>()
   const see = (e: Expression) => {
     if (e._tag === "Load") found.loads.push(e.at)
@@ -91,8 +95,9 @@ const traffic = (loop: Loop): Traffic => {
     if (e._tag === "Apply") found.operations += light.has(e.op) ? 1 : 12
   }
   const seeStores = (stores: ReadonlyArray<Store>) => {
-    for (const { at, value } of stores) {
+    for (const { at, buffer, value } of stores) {
       found.stores.push(at)
+      if (buffer.local === true) found.hasLocals = true
       visit([value], seen, see)
     }
   }
@@ -150,7 +155,11 @@ export const spaceOf = (loop: Loop): Space => {
   const inner = isFlat ? [] : collapse(shape, rank, shape.length, found.accesses)
   const innerSize = sizeOf(inner)
   const candidates = [
-    ...outer.map((lanes) => ({ lanes, isColumns: true, price: price(lanes, true, innerSize, found) })),
+    ...(found.hasLocals ? [] : outer).map((lanes) => ({
+      lanes,
+      isColumns: true,
+      price: price(lanes, true, innerSize, found)
+    })),
     ...(innerSize === 0 ? [] : inner).map((lanes) => ({
       lanes,
       isColumns: false,
@@ -166,6 +175,7 @@ export const spaceOf = (loop: Loop): Space => {
     rows: outer.filter((dimension) => dimension !== lanes),
     lines: inner.filter((dimension) => dimension !== lanes),
     lanes,
-    isColumns: best?.isColumns ?? true
+    isColumns: best?.isColumns ?? !found.hasLocals,
+    price: best?.price ?? 0
   }
 }

@@ -10,7 +10,7 @@ import type { Buffer, Store } from "../ir.ts"
 import { held, type Value } from "../math/value.ts"
 import { Writer } from "../math/writer.ts"
 import { Lowering } from "./lower.ts"
-import { Addresses } from "./memory.ts"
+import { Addresses, inFrame } from "./memory.ts"
 import { forEachVector } from "./nest.ts"
 import { copiesOf, lowerPass, writeStores } from "./passes.ts"
 import type { Dimension } from "./space.ts"
@@ -39,8 +39,8 @@ export const emitTile = (
     [rows[rows.length - 1], held(i, 1)],
     [lanes, held(j, 2)]
   ])
-  const space = { rows, lines: [], lanes, isColumns: true }
-  const addresses = new Addresses(e, space, position, frame)
+  const space = { rows, lines: [], lanes, isColumns: true, price: 0 }
+  const addresses = new Addresses(e, space, position, inFrame(frame))
   const lowering = new Lowering({
     emission: e,
     space,

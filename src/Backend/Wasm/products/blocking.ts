@@ -38,6 +38,8 @@ export const blockColumns = 512
 export const panelRows = 4
 /** Bytes of an operand that is read as it is although its rows are far apart: half the first-level cache. */
 const small = 16 * 1024
+/** Bytes of an operand that leaves the second-level cache. */
+const large = 512 * 1024
 /** Pieces into which a product is divided, if it is large enough. */
 const pieces = 16
 
@@ -122,7 +124,9 @@ export const blockingOf = (dot: Dot, features: Features): Blocking => {
   const form = read(x, kind).plain ? formOf(x, m, k) : undefined
   // Rows that are neighbours (a transposed matrix) are far apart along k.
   const packsRows = form === undefined || (form === "panel" && m > 1 && n > 2 * usual && m * k * 4 > small)
-  const packsColumns = !read(y, kind).plain || (y.column !== 1 && n > 1) || (m > 8 && n * k * 4 > small)
+  // What few rows meet is packed only if reading it over and over, with its rows far apart, costs more.
+  const packsColumns = !read(y, kind).plain || (y.column !== 1 && n > 1) || (m > 16 && n * k * 4 > small) ||
+    (m > 8 && n * k * 4 > large)
   const batches = dot.batch.reduce((a, b) => a * b, 1)
   const split = n >= (packsRows ? m : 64) ? "columns" : "rows"
   const [length, step] = split === "columns" ? [n, tile] : [m, 8]

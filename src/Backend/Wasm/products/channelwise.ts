@@ -300,6 +300,7 @@ export const emitChannelwise = (
   return {
     run: e.module.add(convolution.name, code),
     units: blocks * g.batch.size * bands,
+    whole: true,
     nanoseconds: 0.12 * blocks * block * g.batch.size * g.axes[0].output * line * g.columns.size *
         Math.max(4, taps * g.features.size) + 200
   }

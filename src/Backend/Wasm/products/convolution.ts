@@ -449,7 +449,8 @@ export const emitConvolution = (e: Emission, convolution: Convolution, epilogue?
   return {
     run: e.module.add(convolution.name, code),
     units: g.groups.size * units.rows * units.columns,
-    nanoseconds: 0.055 * g.groups.size * positions * g.columns.size * Math.max(steps, 4) + 200
+    whole: true,
+    nanoseconds: (e.features.wide ? 0.03 : 0.05) * g.groups.size * positions * g.columns.size * Math.max(steps, 4) + 200
   }
 }
 

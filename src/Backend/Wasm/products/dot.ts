@@ -283,6 +283,7 @@ export const emitDot = (e: Emission, dot: Dot, epilogue?: Callable): Emitted => 
   return {
     run: e.module.add(dot.name, code),
     units: batches * plan.units,
-    nanoseconds: batches * (0.05 * plan.m * plan.n * Math.max(plan.k, 4) + 50)
+    whole: true,
+    nanoseconds: batches * ((e.features.wide ? 0.027 : 0.045) * plan.m * plan.n * Math.max(plan.k, 4) + 50)
   }
 }

@@ -23,7 +23,7 @@ interface Worker {
 type Spawn = (heard: () => void, failed: (error: unknown) => void) => Worker
 
 interface NodeWorker {
-  readonly postMessage: (message: unknown) => void
+  readonly postMessage: (message: unknown, transfer: ReadonlyArray<object>) => void
   readonly on: (event: string, f: (value: unknown) => void) => void
   readonly ref: () => void
   readonly unref: () => void
@@ -34,10 +34,9 @@ interface Host {
   readonly process?: { readonly getBuiltinModule?: (name: string) => unknown }
   readonly crossOriginIsolated?: boolean
   readonly Worker?: new(url: string) => {
-    readonly postMessage: (message: unknown) => void
+    readonly postMessage: (message: unknown, transfer: ReadonlyArray<object>) => void
+    readonly addEventListener: (event: string, f: (value: unknown) => void) => void
     readonly terminate: () => void
-    onmessage: unknown
-    onerror: unknown
   }
 }
 
@@ -57,7 +56,7 @@ const spawner = (): Spawn | undefined => {
       worker.on("error", failed)
       worker.unref()
       return {
-        post: (message) => worker.postMessage(message),
+        post: (message) => worker.postMessage(message, []),
         hold: (held) => held ? worker.ref() : worker.unref(),
         end: () => void worker.terminate()
       }
@@ -68,10 +67,10 @@ const spawner = (): Spawn | undefined => {
   return (heard, failed) => {
     const url = URL.createObjectURL(new Blob([script("web")], { type: "text/javascript" }))
     const worker = new Worker(url)
-    worker.onmessage = heard
-    worker.onerror = failed
+    worker.addEventListener("message", heard)
+    worker.addEventListener("error", failed)
     return {
-      post: (message) => worker.postMessage(message),
+      post: (message) => worker.postMessage(message, []),
       hold: () => {},
       end: () => {
         worker.terminate()

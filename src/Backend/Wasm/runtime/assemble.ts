@@ -31,7 +31,7 @@ export interface Assembled {
   readonly callbacks: ReadonlyArray<CallbackStep>
   /** How many kernels one run dispatches; bodies of `while` and branches are counted once. */
   readonly kernels: number
-  /** An estimate of the time of one run on one thread. */
+  /** An estimate of the time of one run on one thread; of a `while` nobody knows it. */
   readonly nanoseconds: number
   /** Is any kernel worth sharing? */
   readonly heavy: boolean
@@ -99,6 +99,8 @@ export const assemble = (compiled: Compiled, plan: Plan, emitKernel: EmitKernel,
     callbacks,
     heavy,
     kernels: total(compiled.steps, () => 1),
-    nanoseconds: total(compiled.steps, (kernel) => kernels.get(kernel)?.nanoseconds ?? 0)
+    nanoseconds: all.some((step) => step._tag === "While")
+      ? Infinity
+      : total(compiled.steps, (kernel) => kernels.get(kernel)?.nanoseconds ?? 0)
   }
 }

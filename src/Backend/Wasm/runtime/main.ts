@@ -153,7 +153,9 @@ class Writer {
     if (units === 0) return
     const c = this.code
     const [frame, thread, threads] = c.params
-    const chunk = Math.max(1, Math.min(units, Math.ceil(units * chunkTime / Math.max(1, nanoseconds))))
+    const chunk = kernel.whole === true
+      ? units
+      : Math.max(1, Math.min(units, Math.ceil(units * chunkTime / Math.max(1, nanoseconds))))
     if (mode === "one" && chunk === units) {
       c.get(frame).i32(0).i32(units).call(run)
       return
