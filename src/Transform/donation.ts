@@ -70,10 +70,12 @@ export const donations = (
   flat: Split,
   count: number
 ): ReadonlyArray<boolean> => {
-  const out = Array.from<boolean>({ length: count }).fill(false)
-  for (const { alias: [, input], holder } of replaced) {
+  const out: Array<boolean> = []
+  for (let i = 0; i < count; i++) out.push(false)
+  for (let i = 0; i < replaced.length; i++) {
+    const { alias, holder } = replaced[i]
     const cell = "cell" in holder ? holder.cell : cellOfLeaf(flat, holder.argument)
-    out[input] = cell?.shared === false
+    out[alias[1]] = cell !== undefined && cell.shared === false
   }
   return out
 }

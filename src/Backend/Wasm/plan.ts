@@ -8,6 +8,7 @@ import { byteSize } from "../../Tensor/DType.ts"
 import { touched } from "./compile/group.ts"
 import { type Place, type Plan, slots } from "./emission.ts"
 import type { Affine, Buffer, Compiled, Expression, Kernel, Loop, Step, Store } from "./ir.ts"
+import { passesOf } from "./loops/passes.ts"
 
 /** Bytes of a buffer, up to the next multiple of 16. */
 const bytesOf = (buffer: Buffer): number => Math.ceil(buffer.size * byteSize(buffer.dtype) / 16) * 16
@@ -67,16 +68,14 @@ const storesInPlace = (stores: ReadonlyArray<Store>, written: Buffer, read: Buff
 
 /** May a loop write `written` over `read`, which it is the last to read? */
 const loopInPlace = (loop: Loop, written: Buffer, read: Buffer): boolean => {
-  const at = loop.stages.findIndex((s) => s._tag !== "Reduce" && s.stores.some((x) => x.buffer === written))
-  if (at < 0) return false
-  const stage = loop.stages[at]
-  if (stage._tag !== "Map" || !storesInPlace(stage.stores, written, read)) return false
-  // Earlier stages may read what is the row's own only; later ones would see what was written.
-  const own = stage.stores.find((s) => s.buffer === written)
-  return own !== undefined && loop.stages.every((s, i) => {
-    if (i === at) return true
-    const values = s._tag === "Reduce" ? [s.value] : s.stores.map((x) => x.value)
-    return i < at ? readOnlyAt(values, read, own.at) : !reads(values, read)
+  const passes = passesOf(loop)
+  const at = passes.findIndex((pass) => pass.stores.some((s) => s.buffer === written))
+  if (at < 0 || passes[at].isClose) return false
+  const own = passes[at].stores.filter((s) => s.buffer === written)
+  // Earlier passes over the row may read what is its own only; later ones would see what was written.
+  return own.length === 1 && passes.every((pass, i) => {
+    const values = [...pass.reductions, ...pass.stores].map((x) => x.value)
+    return i <= at ? readOnlyAt(values, read, own[0].at) : !reads(values, read)
   })
 }
 

@@ -65,6 +65,8 @@ describe("the heap", () => {
     heap.write(first, "float32", Float32Array.of(1, 2, 3))
     const before = heap.memory.buffer.byteLength
     const large = heap.allocate(2 ** 24)
+    heap.allocate(100)
+    assert.isBelow(heap.memory.buffer.byteLength, 2 ** 25)
     assert.isAbove(heap.memory.buffer.byteLength, before)
     assert.deepStrictEqual(Array.from(heap.read(first, "float32", 3)), [1, 2, 3])
     heap.write(large + 2 ** 24 - 4, "int32", Int32Array.of(-7))

@@ -69,6 +69,10 @@ export const isReduction = ({ equation }: Node): boolean =>
 export const isView = (node: Node): boolean =>
   viewNames.has(node.equation.primitive) || (reductionNames.has(node.equation.primitive) && !isReduction(node))
 
+/** Are the elements of the node's result those of its operand, in the same order? */
+export const isSameElements = (node: Node): boolean =>
+  isView(node) && !["broadcast_in_dim", "transpose", "slice", "rev"].includes(node.equation.primitive)
+
 /** Can the node's outputs be expressions? */
 export const isInlinable = (node: Node): boolean => {
   const { primitive } = node.equation
@@ -281,13 +285,23 @@ export class Expressions {
     return axis.clips ? clamped(index, size) : index
   }
 
+  /** The elements of a value, or of what it shows in the same order, if they are in memory. */
+  #inMemory(x: Value): Extract<Resolved, { readonly _tag: "Buffer" }> | undefined {
+    const resolved = this.#resolve(x)
+    if (resolved._tag === "Buffer") return resolved
+    const { node } = x
+    if (resolved._tag !== "Inline" || node === undefined || !isSameElements(node)) return undefined
+    const [source] = node.inputs
+    return source._tag === "Literal" ? undefined : this.#inMemory(source)
+  }
+
   #gather(x: Value, node: Node, access: Access): Expression {
     const pick = gatherPick(x)
     const [operand, indices] = node.inputs
     const { shape } = operand.aval
     if (pick === undefined || operand._tag === "Literal") throw new Opaque()
-    const resolved = this.#resolve(operand)
-    if (resolved._tag !== "Buffer") throw new Opaque()
+    const resolved = this.#inMemory(operand)
+    if (resolved === undefined) throw new Opaque()
     const index = this.#index(indices, access, pick, shape[pick.axis])
     const stride = (axis: number) => volume(shape.slice(axis + 1))
     const row = pick.batch.reduce<Affine>(

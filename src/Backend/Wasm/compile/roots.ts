@@ -5,7 +5,7 @@
  */
 import { volume } from "./access.ts"
 import { isCheap } from "./cluster.ts"
-import { costOf, isInlinable, isPick, isReduction, isView } from "./expression.ts"
+import { costOf, isInlinable, isPick, isReduction, isSameElements, isView } from "./expression.ts"
 import { captured, type Literal, type Node, type Operand, type Region, type Value } from "./region.ts"
 
 /** Whoever reads a value in the end: a root that is computed from it, a node that is no expression, or the outside. */
@@ -16,9 +16,6 @@ export interface Roots {
   readonly isRoot: (value: Value) => boolean
   readonly readers: (value: Value) => ReadonlySet<Reader>
 }
-
-const isSameElements = (node: Node): boolean =>
-  isView(node) && !["broadcast_in_dim", "transpose", "slice", "rev"].includes(node.equation.primitive)
 
 /** The value whose elements, in the same order, are those of this one. `owned` are the values of the region. */
 export const sourceOf = (value: Value, owned: ReadonlySet<Value>): Value => {

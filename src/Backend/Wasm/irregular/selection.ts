@@ -75,7 +75,7 @@ const chooseFour = (c: Code, window: Window, numbers: Numbers, prim: Prim, from:
   return { find, again }
 }
 
-/** Finds the best tap of one window: the offset in bytes of its element in the operand, -1 if no tap is inside. */
+/** Finds the best tap of one window: the address of its element in another array, -1 if no tap is inside. */
 const chooseOne = (c: Code, window: Window, numbers: Numbers, prim: Prim, from: Local, bytes: number) => {
   const best = c.local(numbers.type, "best")
   const x = c.local(numbers.type, "x")
@@ -85,7 +85,7 @@ const chooseOne = (c: Code, window: Window, numbers: Numbers, prim: Prim, from: 
     window.taps((tap) => {
       numbers.load(c, tap.push(from, bytes)).set(x)
       pushBetter(c, numbers, prim, x, best, false)
-      c.get(chosen).i32(31).op("i32.shr_u").op("i32.or").if(() => {
+      c.get(chosen).i32(-1).op("i32.eq").op("i32.or").if(() => {
         c.get(x).set(best)
         const at = tap.push(zero, elementBytes)
         if (at > 0) c.i32(at).op("i32.add")
@@ -161,7 +161,6 @@ export const selectAndScatterAdd = (
       const one = chooseOne(c, window, numbers, prim, xAt, xBytes)
       const single = () => {
         one.find(to, sums.bytes)
-        // An address is never -1, but a large one is negative.
         c.get(one.chosen).i32(-1).op("i32.ne").if(() => {
           sums.load(c.get(one.chosen).get(one.chosen))
           numbers.load(c.get(from)).op(sums.type === "f32" ? "f32.add" : "i32.add")

@@ -24,9 +24,9 @@ import { emitChannelwise, isChannelwise } from "./channelwise.ts"
 import { type Elements, elementsOf } from "./elements.ts"
 import { type Dimension, gatherKernel, padTable, table } from "./gather.ts"
 import { copyPart } from "./image.ts"
+import { type Plan, planOf } from "./partition.ts"
 import { scatter, writeEpilogue } from "./results.ts"
 import { columnKernel } from "./tile.ts"
-import { type Plan, planOf } from "./window.ts"
 import { atMost, each, increase, sum, temporary } from "./writing.ts"
 
 const product = (numbers: ReadonlyArray<number>): number => numbers.reduce((a, b) => a * b, 1)
@@ -251,7 +251,7 @@ const multiply = (d: Driver, imageSteps: Local, results: Local, rowBytes: number
 
 /** Copies and multiplies one part: a range of the batch and of the first output axis. */
 const writePart = (d: Driver, copy: Callable | undefined): void => {
-  const { areas, batch, code, elements, input, j, output, outputs, panels, plan, rows, scratch } = d
+  const { areas, batch, code, elements, input, j, output, outputs, plan, rows, scratch } = d
   const { geometry: g, layout } = plan
   const [image, source, start, size, results, zero] = temporary(
     code,
@@ -294,10 +294,7 @@ const writePart = (d: Driver, copy: Callable | undefined): void => {
     if (!plan.kept && plan.kernelStep === undefined) packColumns(d)
     if (plan.rowStride === undefined) multiply(d, imageSteps, results, 4 * g.columns.size, 4)
     else multiply(d, imageSteps, results, 4 * plan.rowStride, 4)
-    if (plan.kept) {
-      code.get(d.jw).i32(3).op("i32.add").i32(-4).op("i32.and").get(d.steps).op("i32.mul").i32(2).op("i32.shl")
-      code.get(panels).op("i32.add").set(panels)
-    }
+    if (plan.kept) nextPanels(d)
   })
   if (plan.rowStride === undefined) scatterPart(d, results)
 }
@@ -318,7 +315,7 @@ const scatterPart = (d: Driver, from: Local): void => {
   scatter(code, e.module, elements.copied, { from, rowBytes: 4 * g.columns.size, to, axes, columns })
 }
 
-/** Work that is done in one turn: columns of a group, and parts of the positions. */
+/** How many units there are along positions and columns, and along the first axis of the positions. */
 interface Units {
   readonly rows: number
   readonly columns: number
@@ -335,123 +332,39 @@ const unitsOf = (plan: Plan): Units => {
   }
 }
 
+/** A range of units in one group: blocks of columns, and units of positions. */
+interface UnitRange {
+  readonly group: Local
+  readonly column: Local
+  readonly columnEnd: Local
+  readonly row: Local
+  readonly rowEnd: Local
+}
+
 /**
- * Writes a convolution. `epilogue` is a function `(frame, b, i0, i1, j0, j1)` over rectangles of the last two axes of
- * the result, called as soon as their elements are in `convolution.out`; `b` counts all axes before those.
+ * From the unit `begin` on, as many as go at once: all positions of some blocks of columns, or some positions of one.
+ * Sets `count` to their number.
  */
-export const emitConvolution = (e: Emission, convolution: Convolution, epilogue?: Callable): Emitted => {
-  const plan = planOf(convolution, e.features)
-  const { geometry: g, kind } = plan
-  if (g.batch.size * product(g.axes.map((axis) => axis.output)) * g.columns.size === 0) {
-    const nothing = new Code([["frame", "i32"], ["begin", "i32"], ["end", "i32"]])
-    return { run: e.module.add(convolution.name, nothing), units: 0, nanoseconds: 0 }
-  }
-  if (isChannelwise(g)) return emitChannelwise(e, convolution, g, epilogue)
-  const areas = areasOf(plan)
-  const units = unitsOf(plan)
-  const steps = g.features.size * product(g.axes.map((axis) => axis.window))
-  const positions = g.batch.size * product(g.axes.map((axis) => axis.output))
-  e.scratch(areas.size)
-  const elements = {
-    input: elementsOf(convolution.x.dtype, kind),
-    kernel: elementsOf(convolution.y.dtype, kind),
-    copied: elementsOf(kind === "f32" ? "float32" : "int32", kind)
-  }
-  const copy = steps === 0
-    ? undefined
-    : copyPart(e.module, `${convolution.name}_copy`, g, elements.input, plan.layout, plan.innermost)
-  const code = new Code([["frame", "i32"], ["begin", "i32"], ["end", "i32"]])
-  const [frame, begin, end] = code.params
-  const [scratch, input, kernel, output] = temporary(code, "scratch", "input", "kernel", "output")
-  const [j, jw, rows, blockSteps, panels] = temporary(code, "j", "jw", "rows", "steps", "panels")
-  const range = (name: string): readonly [Local, Local] => [code.local("i32", name), code.local("i32", `${name}Count`)]
-  const d: Driver = {
-    e,
-    code,
-    plan,
-    areas,
-    scratch,
-    elements,
-    input,
-    kernel,
-    output,
-    j,
-    jw,
-    batch: range("batch"),
-    outputs: range("outputs"),
-    features: range("features"),
-    window: range("window"),
-    rows,
-    steps: blockSteps,
-    panels
-  }
-  const [group, column, columnEnd] = temporary(code, "group", "column", "columnEnd")
-  const [row, rowEnd, unit] = temporary(code, "row", "rowEnd", "unit")
-  loadSlot(code, frame, slots.scratch).set(scratch)
-  each(code, begin, end, unit, () => {
-    // From here to the end: all parts of as many blocks of columns as go, or else some parts of one.
-    code.get(begin).i32(units.rows * units.columns).op("i32.div_u").set(group)
-    code.get(begin).i32(units.rows).op("i32.div_u").i32(units.columns).op("i32.rem_u").set(column)
-    code.get(begin).i32(units.rows).op("i32.rem_u").set(row)
-    code.get(end).get(begin).op("i32.sub").set(unit)
-    code.get(row).op("i32.eqz").get(unit).i32(units.rows).op("i32.ge_s").op("i32.and").if(
-      () => {
-        code.get(unit).i32(units.rows).op("i32.div_u").get(column).op("i32.add").set(columnEnd)
-        atMost(code, columnEnd, units.columns)
-        code.i32(units.rows).set(rowEnd)
-        code.get(columnEnd).get(column).op("i32.sub").i32(units.rows).op("i32.mul").set(unit)
-      },
-      () => {
-        sum(code, column, 1).set(columnEnd)
-        sum(code, row, unit).set(rowEnd)
-        atMost(code, rowEnd, units.rows)
-        code.get(rowEnd).get(row).op("i32.sub").set(unit)
-      }
-    )
-    code.get(column).i32(plan.unitColumns).op("i32.mul").set(j)
-    code.get(columnEnd).i32(plan.unitColumns).op("i32.mul").set(jw)
-    atMost(code, jw, g.columns.size)
-    code.get(jw).get(j).op("i32.sub").set(jw)
-    const start = (
-      buffer: Convolution["out"],
-      bytes: number,
-      of: number,
-      more: ReadonlyArray<readonly [Local, number]>
-    ) => {
-      const place = e.place(buffer)
-      loadSlot(code, frame, place.slot).i32(place.offset).op("i32.add")
-      return sum(code, [group, of * bytes], ...more).op("i32.add")
+const writeUnitRange = (code: Code, units: Units, begin: Local, end: Local, count: Local, range: UnitRange): void => {
+  const { column, columnEnd, group, row, rowEnd } = range
+  code.get(begin).i32(units.rows * units.columns).op("i32.div_u").set(group)
+  code.get(begin).i32(units.rows).op("i32.div_u").i32(units.columns).op("i32.rem_u").set(column)
+  code.get(begin).i32(units.rows).op("i32.rem_u").set(row)
+  code.get(end).get(begin).op("i32.sub").set(count)
+  code.get(row).op("i32.eqz").get(count).i32(units.rows).op("i32.ge_s").op("i32.and").if(
+    () => {
+      code.get(count).i32(units.rows).op("i32.div_u").get(column).op("i32.add").set(columnEnd)
+      atMost(code, columnEnd, units.columns)
+      code.i32(units.rows).set(rowEnd)
+      code.get(columnEnd).get(column).op("i32.sub").i32(units.rows).op("i32.mul").set(count)
+    },
+    () => {
+      sum(code, column, 1).set(columnEnd)
+      sum(code, row, count).set(rowEnd)
+      atMost(code, rowEnd, units.rows)
+      code.get(rowEnd).get(row).op("i32.sub").set(count)
     }
-    start(convolution.x, elements.input.bytes, g.groups.input, []).set(input)
-    start(convolution.y, elements.kernel.bytes, g.groups.kernel, [[j, g.columns.kernel * elements.kernel.bytes]]).set(
-      kernel
-    )
-    start(convolution.out, 4, g.groups.output, []).set(output)
-    const resetPanels = (): void => void sum(code, scratch, areas.columnPanels).set(panels)
-    if (plan.kept) {
-      resetPanels()
-      eachBlock(d, () => {
-        packColumns(d)
-        code.get(jw).i32(3).op("i32.add").i32(-4).op("i32.and").get(blockSteps).op("i32.mul").i32(2).op("i32.shl")
-        code.get(panels).op("i32.add").set(panels)
-      })
-    }
-    const [bands, first] = temporary(code, "bands", "first")
-    each(code, row, rowEnd, bands, () => {
-      writePartRange(d, units, row, rowEnd, bands)
-      resetPanels()
-      writePart(d, copy)
-      if (epilogue === undefined) return
-      sum(code, [group, g.columns.size], j).set(first)
-      writeEpilogue(code, convolution, epilogue, frame, [d.batch, [first, jw], d.outputs])
-    })
-  })
-  return {
-    run: e.module.add(convolution.name, code),
-    units: g.groups.size * units.rows * units.columns,
-    whole: true,
-    nanoseconds: (e.features.wide ? 0.03 : 0.05) * g.groups.size * positions * g.columns.size * Math.max(steps, 4) + 200
-  }
+  )
 }
 
 /** Sets the ranges of the batch and of the first axis of the part that begins with the unit `row`; counts its units. */
@@ -473,4 +386,126 @@ const writePartRange = (d: Driver, units: Units, row: Local, rowEnd: Local, band
   code.get(bandEnd).i32(plan.band).op("i32.mul").set(outputs[1])
   atMost(code, outputs[1], g.axes[0].output)
   code.get(outputs[1]).get(outputs[0]).op("i32.sub").set(outputs[1])
+}
+
+/** Sets the columns of a range of units, and where the operands and the result of its group begin. */
+const writeStarts = (
+  d: Driver,
+  convolution: Convolution,
+  frame: Local,
+  { column, columnEnd, group }: UnitRange
+): void => {
+  const { code, e, elements, input, j, jw, kernel, output, plan } = d
+  const { geometry: g } = plan
+  code.get(column).i32(plan.unitColumns).op("i32.mul").set(j)
+  code.get(columnEnd).i32(plan.unitColumns).op("i32.mul").set(jw)
+  atMost(code, jw, g.columns.size)
+  code.get(jw).get(j).op("i32.sub").set(jw)
+  const start = (buffer: Convolution["out"], stride: number, target: Local): void => {
+    const place = e.place(buffer)
+    loadSlot(code, frame, place.slot).set(target)
+    increase(code, target, [group, stride], place.offset)
+  }
+  const { input: x, kernel: y } = elements
+  start(convolution.x, g.groups.input * x.bytes, input)
+  start(convolution.y, g.groups.kernel * y.bytes, kernel)
+  increase(code, kernel, [j, g.columns.kernel * y.bytes])
+  start(convolution.out, g.groups.output * 4, output)
+}
+
+/** A driver with new variables. */
+const driverOf = (e: Emission, code: Code, plan: Plan, convolution: Convolution): Driver => {
+  const { kind } = plan
+  const [scratch, input, kernel, output] = temporary(code, "scratch", "input", "kernel", "output")
+  const [j, jw, rows, steps, panels] = temporary(code, "j", "jw", "rows", "steps", "panels")
+  const range = (name: string): readonly [Local, Local] => [code.local("i32", name), code.local("i32", `${name}Count`)]
+  const elements = {
+    input: elementsOf(convolution.x.dtype, kind),
+    kernel: elementsOf(convolution.y.dtype, kind),
+    copied: elementsOf(kind === "f32" ? "float32" : "int32", kind)
+  }
+  const ranges = {
+    batch: range("batch"),
+    outputs: range("outputs"),
+    features: range("features"),
+    window: range("window")
+  }
+  return {
+    e,
+    code,
+    plan,
+    areas: areasOf(plan),
+    elements,
+    scratch,
+    input,
+    kernel,
+    output,
+    j,
+    jw,
+    ...ranges,
+    rows,
+    steps,
+    panels
+  }
+}
+
+/** Moves `panels` behind the panels of this block of k. */
+const nextPanels = ({ code, jw, panels, steps }: Driver): void => {
+  sum(code, jw, 3).i32(-4).op("i32.and").get(steps).op("i32.mul").i32(2).op("i32.shl")
+  code.get(panels).op("i32.add").set(panels)
+}
+
+/**
+ * Writes a convolution. `epilogue` is a function `(frame, b, i0, i1, j0, j1)` over rectangles of the last two axes of
+ * the result, called as soon as their elements are in `convolution.out`; `b` counts all axes before those.
+ */
+export const emitConvolution = (e: Emission, convolution: Convolution, epilogue?: Callable): Emitted => {
+  const plan = planOf(convolution, e.features)
+  const { geometry: g } = plan
+  const code = new Code([["frame", "i32"], ["begin", "i32"], ["end", "i32"]])
+  const [frame, begin, end] = code.params
+  const positions = g.batch.size * product(g.axes.map((axis) => axis.output))
+  const steps = g.features.size * product(g.axes.map((axis) => axis.window))
+  if (positions * g.columns.size === 0) {
+    return { run: e.module.add(convolution.name, code), units: 0, nanoseconds: 0 }
+  }
+  if (isChannelwise(g)) return emitChannelwise(e, convolution, g, epilogue)
+  const d = driverOf(e, code, plan, convolution)
+  const { areas, j, jw, panels, scratch } = d
+  const units = unitsOf(plan)
+  e.scratch(areas.size)
+  const copy = steps === 0
+    ? undefined
+    : copyPart(e.module, `${convolution.name}_copy`, g, d.elements.input, plan.layout, plan.innermost)
+  const [group, column, columnEnd] = temporary(code, "group", "column", "columnEnd")
+  const [row, rowEnd, count, bands, first] = temporary(code, "row", "rowEnd", "count", "bands", "first")
+  const range = { group, column, columnEnd, row, rowEnd }
+  const firstPanels = (): Code => sum(code, scratch, areas.columnPanels).set(panels)
+  loadSlot(code, frame, slots.scratch).set(scratch)
+  each(code, begin, end, count, () => {
+    writeUnitRange(code, units, begin, end, count, range)
+    writeStarts(d, convolution, frame, range)
+    if (plan.kept) {
+      firstPanels()
+      eachBlock(d, () => {
+        packColumns(d)
+        nextPanels(d)
+      })
+    }
+    each(code, row, rowEnd, bands, () => {
+      writePartRange(d, units, row, rowEnd, bands)
+      firstPanels()
+      writePart(d, copy)
+      if (epilogue === undefined) return
+      sum(code, [group, g.columns.size], j).set(first)
+      writeEpilogue(code, convolution, epilogue, frame, [d.batch, [first, jw], d.outputs])
+    })
+  })
+  const perStep = e.features.wide ? 0.03 : 0.05
+  return {
+    run: e.module.add(convolution.name, code),
+    units: g.groups.size * units.rows * units.columns,
+    whole: true,
+    nanoseconds: perStep * g.groups.size * positions * g.columns.size * Math.max(steps, 4) + 200
+  }
 }

@@ -74,7 +74,7 @@ export class Heap {
   allocate(bytes: number): number {
     const address = this.#allocator.allocate(bytes)
     if (address === undefined) throw new AllocationFailed(bytes)
-    const missing = this.#allocator.top - this.#views.buffer.byteLength
+    const missing = this.#allocator.top - this.memory.buffer.byteLength
     if (missing > 0 && !this.#grow(Math.ceil(missing / page))) {
       this.#allocator.free(address)
       throw new AllocationFailed(bytes)

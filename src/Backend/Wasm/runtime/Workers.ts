@@ -137,10 +137,12 @@ export class Workers implements Crew {
 
   start(program: Loaded, frames: Frames, done: () => void): void {
     this.#done = done
-    for (const worker of this.#workers) worker.hold(true)
     const go = (): void => {
-      if (this.#ready(program, 0)) this.#command(program, frames, 0)
-      else setTimeout(go, 1)
+      if (this.#done !== done) return
+      if (this.#ready(program, 0)) {
+        for (const worker of this.#workers) worker.hold(true)
+        this.#command(program, frames, 0)
+      } else setTimeout(go, 1)
     }
     go()
   }

@@ -132,63 +132,84 @@ const kernelStepOf = (g: Geometry, innermost: Innermost, plain: boolean): number
 /** Even parts of a size, none above `most`, if possible. */
 const even = (size: number, most: number): number => Math.ceil(size / Math.max(1, Math.ceil(size / Math.max(1, most))))
 
+/** How panels of positions are gathered, and whether a run of ks goes along the last spatial axis too. */
+const rowsOf = (g: Geometry, innermost: Innermost, blockFeatures: number): Pick<Plan, "rowWay" | "joined"> => {
+  if (innermost === "batch") return { rowWay: "across", joined: false }
+  if (innermost === "spatial") return { rowWay: "along", joined: false }
+  const last = g.axes[g.axes.length - 1]
+  // Runs of few features are short, unless neighbours in space are neighbours in the copy.
+  const joined = g.features.size % 4 !== 0 && blockFeatures >= g.features.size && last.kernelDilation === 1
+  const run = g.features.size * (joined ? last.window : 1)
+  return { rowWay: run > 1 ? "along" : "single", joined }
+}
+
+/** How panels of the kernel are gathered. It is read in place, so runs must be multiples of 4: nothing is behind them. */
+const columnWayOf = (
+  g: Geometry,
+  { blockFeatures, blockWindow, innermost, joined }: Pick<
+    Plan,
+    "blockFeatures" | "blockWindow" | "innermost" | "joined"
+  >
+): Way => {
+  if (g.columns.kernel === 1) return "across"
+  const { kernelStride, window } = g.axes[g.axes.length - 1]
+  const fours = (...sizes: ReadonlyArray<number>) => sizes.every((size) => size > 0 && size % 4 === 0)
+  const isLine = g.axes.length === 1
+  switch (innermost) {
+    case "batch":
+      return "single"
+    case "spatial":
+      return kernelStride === 1 && fours(window, isLine ? blockWindow : window) ? "along" : "single"
+    case "features": {
+      if (g.features.kernel !== 1) return "single"
+      if (!joined) return fours(g.features.size, blockFeatures) ? "along" : "single"
+      return kernelStride === g.features.size && !isLine && fours(window * g.features.size) ? "along" : "single"
+    }
+  }
+}
+
+/** The parts that positions are done in: images, a band of one, or a band of all. */
+const partsOf = (
+  g: Geometry,
+  order: ReadonlyArray<PositionAxis>,
+  innermost: Innermost
+): Pick<Plan, "partBatch" | "band" | "mostBands"> => {
+  const [{ output }] = g.axes
+  const line = product(g.axes.slice(1).map((axis) => axis.output))
+  const most = (batch: number) => Math.max(1, Math.floor(mostPositions / Math.max(1, line * batch)))
+  if (order.find((axis) => sizeOf(g, axis) > 1) !== "batch" || innermost === "batch") {
+    const partBatch = Math.max(1, g.batch.size)
+    return { partBatch, band: 1, mostBands: most(partBatch) }
+  }
+  const image = Math.max(1, line * output)
+  if (image >= fewPositions) return { partBatch: 1, band: Math.max(1, even(output, most(1))), mostBands: 1 }
+  return {
+    partBatch: Math.max(1, even(g.batch.size, Math.ceil(fewPositions / image))),
+    band: Math.max(1, output),
+    mostBands: 1
+  }
+}
+
 /** Decides how a convolution is computed. */
 export const planOf = (convolution: Convolution, features: Features): Plan => {
   const g = geometryOf(convolution)
   const rows = evenRows(g)
   const innermost = innermostOf(g, rows?.order)
-  const numbers = [...g.axes.keys()]
+  const axes = [...g.axes.keys()]
   const order: ReadonlyArray<PositionAxis> = rows?.order ??
-    (innermost === "batch" ? [...numbers, "batch"] : ["batch", ...numbers])
+    (innermost === "batch" ? [...axes, "batch"] : ["batch", ...axes])
   const [blockFeatures, blockWindow] = blocksOfK(g, innermost)
-
-  const last = g.axes[g.axes.length - 1]
-  const whole = blockFeatures >= g.features.size
-  const joined = innermost === "features" && whole && last.kernelDilation === 1 && g.features.size % 4 !== 0
-  const rowWay: Way = innermost === "batch"
-    ? "across"
-    : innermost === "spatial" || g.features.size * (joined ? last.window : 1) > 1
-    ? "along"
-    : "single"
-  // The kernel's runs are read in place, so nothing may be read behind them.
-  const run = innermost === "spatial"
-    ? (last.kernelStride === 1 ? last.window : 1)
-    : g.features.kernel !== 1
-    ? 1
-    : joined
-    ? (last.kernelStride === g.features.size ? last.window * g.features.size : 1)
-    : g.features.size
-  const blocked = innermost === "spatial" ? (g.axes.length === 1 ? blockWindow : 4) : blockFeatures
-  const columnWay: Way = g.columns.kernel === 1
-    ? "across"
-    : innermost !== "batch" && run % 4 === 0 && (joined ? g.axes.length > 1 : blocked % 4 === 0)
-    ? "along"
-    : "single"
-
-  const line = product(g.axes.slice(1).map((axis) => axis.output))
-  const image = line * g.axes[0].output
-  const first = order.find((axis) => sizeOf(g, axis) > 1)
-  const byImage = first === "batch" && innermost !== "batch"
-  const partBatch = !byImage
-    ? g.batch.size
-    : image >= fewPositions
-    ? 1
-    : even(g.batch.size, Math.ceil(fewPositions / Math.max(1, image)))
-  const most = Math.max(1, Math.floor(mostPositions / Math.max(1, line * partBatch)))
-  const bands = byImage ? (partBatch > 1 ? g.axes[0].output : even(g.axes[0].output, most)) : 1
-  const band = Math.max(1, bands)
-  const mostBands = byImage ? 1 : most
-  const outputs = Math.min(g.axes[0].output, band * mostBands)
+  const { joined, rowWay } = rowsOf(g, innermost, blockFeatures)
+  const parts = partsOf(g, order, innermost)
+  const outputs = Math.min(g.axes[0].output, parts.band * parts.mostBands)
   const extents = g.axes.map((axis, d) =>
     d === 0 ? extent(axis, outputs, blockWindow) : extent(axis, axis.output, axis.window)
   )
 
   const tile = tileColumns(features)
-  const rowUnits = g.groups.size * Math.ceil(g.batch.size / Math.max(1, partBatch)) * Math.ceil(g.axes[0].output / band)
-  const columnUnits = Math.max(
-    1,
-    Math.min(Math.ceil(pieces / Math.max(1, rowUnits)), Math.floor(g.columns.size / tile / 2))
-  )
+  const { size } = g.columns
+  const rowUnits = g.groups.size * Math.ceil(g.batch.size / parts.partBatch) * Math.ceil(g.axes[0].output / parts.band)
+  const wanted = Math.min(Math.ceil(pieces / Math.max(1, rowUnits)), Math.floor(size / tile / 2))
   const steps = g.features.size * product(g.axes.map((axis) => axis.window))
   const kind: Kind = convolution.out.dtype === "float32" ? "f32" : "i32"
   const kernelStep = kernelStepOf(g, innermost, elementsOf(convolution.y.dtype, kind).plain)
@@ -196,19 +217,17 @@ export const planOf = (convolution: Convolution, features: Features): Plan => {
     kind,
     geometry: g,
     innermost,
-    layout: layoutOf(innermost, Math.max(1, partBatch), blockFeatures, extents),
+    layout: layoutOf(innermost, parts.partBatch, blockFeatures, extents),
     order,
     rowStride: rows?.stride,
     rowWay,
-    columnWay,
+    columnWay: columnWayOf(g, { innermost, joined, blockFeatures, blockWindow }),
     kernelStep,
     joined,
     blockFeatures,
     blockWindow,
-    partBatch: Math.max(1, partBatch),
-    band,
-    mostBands,
-    unitColumns: Math.ceil(g.columns.size / columnUnits / tile) * tile,
-    kept: kernelStep === undefined && 4 * steps * Math.ceil(g.columns.size / 4) * 4 <= keptBytes
+    ...parts,
+    unitColumns: Math.ceil(size / Math.max(1, wanted) / tile) * tile,
+    kept: kernelStep === undefined && 4 * steps * Math.ceil(size / 4) * 4 <= keptBytes
   }
 }
