@@ -122,6 +122,10 @@ const apply = (equation: Equation, xs: ReadonlyArray<Enclosure>): ReadonlyArray<
       return exactly(equation, xs, 0)
     case "debug_callback":
       return []
+    case "iota": {
+      const [{ lo }] = endwise(equation, xs)
+      return [exact(out.shape, out.dtype, lo.map((n) => hold(n, out.dtype)))]
+    }
     default:
       return [elementwise(equation, xs) ?? structural(equation, xs, out)]
   }
