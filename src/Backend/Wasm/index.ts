@@ -1,6 +1,6 @@
 /**
  * The Wasm backend: `wasm`, in Node and in browsers. A compiled Program is one WebAssembly module, which JavaScript
- * enters once a run. State that jitted functions write stays in its memory.
+ * enters once a run. State that jitted functions write stays in its memory, and so do large arrays.
  *
  * @since 0.1.0
  */
@@ -38,13 +38,20 @@ export interface Options {
   readonly background?: boolean
   /** The most bytes of memory: 4 GiB by default, which is the most that there can be. */
   readonly maximumMemory?: number
+  /**
+   * How many bytes of large arrays, beside state, stay in that memory where they were computed: an eighth of
+   * `maximumMemory` by default. What was used longest ago is moved out to make room. With 0 every result is copied out.
+   */
+  readonly residentBytes?: number
 }
 
-const engine = ({ background, maximumMemory = 2 ** 32, threads = 1 }: Options): Engine => {
+const engine = (
+  { background, maximumMemory = 2 ** 32, residentBytes = maximumMemory / 8, threads = 1 }: Options
+): Engine => {
   const together = (threads > 1 || background === true) && workersAvailable()
   const heap = new Heap({ shared: together, maximumMemory })
   const crew = together ? new Workers(heap.memory, { threads, background: background ?? true }) : noCrew
-  return new Engine(heap, new Residents(heap), crew)
+  return new Engine(heap, new Residents(heap, { budget: residentBytes }), crew)
 }
 
 /**
