@@ -6,6 +6,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type { Program } from "../../Program/Program.ts"
+import { simplify } from "../../Program/simplify.ts"
 import { Backend } from "../Backend.ts"
 import { compile } from "./compile/index.ts"
 import { emitKernel } from "./emitKernel.ts"
@@ -54,6 +56,9 @@ const engine = (
   return new Engine(heap, new Residents(heap, { budget: residentBytes }), crew)
 }
 
+/** The compiler takes Programs that only run: custom derivatives and names are inlined. */
+const compiled = (program: Program) => compile(simplify(program, { final: true }))
+
 /**
  * The Wasm backend with options.
  *
@@ -73,7 +78,7 @@ const engine = (
 export const layerWith = (options: Options): Layer.Layer<Backend> =>
   Layer.effect(
     Backend,
-    Effect.suspend(() => make(engine(options), { compile, plan, emitKernel, features: verified(features()) }))
+    Effect.suspend(() => make(engine(options), { compile: compiled, plan, emitKernel, features: verified(features()) }))
   )
 
 /**
