@@ -7,7 +7,7 @@ import { Clock, Console, Data, Effect, FileSystem, Option, Path, Stream } from "
 import { CliError, Command } from "effect/cli"
 import * as nnx from "linum"
 import * as Checkpoint from "linum/Checkpoint"
-import { backends } from "./backend.ts"
+import * as backend from "./backend.ts"
 import * as data from "./data.ts"
 import * as picture from "./picture.ts"
 import * as progress from "./progress.ts"
@@ -136,7 +136,7 @@ const number = (n: number): string => n.toLocaleString("en")
 /** The command. What fails is told in one sentence, and the exit code is 1. */
 export const mnist = Command.make("mnist", flags, (options) =>
   run(options).pipe(
-    Effect.provide(backends[options.backend]),
+    Effect.provide(backend.layer(options)),
     Effect.mapError((error) => new CliError.UserError({ cause: error, userMessage: error.message }))
   )).pipe(
     Command.withDescription("Trains a neural network on the MNIST handwritten digits"),

@@ -9,10 +9,16 @@ export interface HostStorage {
   readonly data: TypedArray
 }
 
+/** A backend instance as the owner of device buffers. */
+export interface Owner {
+  /** A copy of a buffer's elements, if they can be read at once: printing shows them then. */
+  readonly peek?: ((handle: object) => TypedArray | undefined) | undefined
+}
+
 /** Elements in a device buffer. Only the backend instance `owner` can read `handle`. */
 export interface DeviceStorage {
   readonly _tag: "Device"
-  readonly owner: object
+  readonly owner: Owner
   readonly handle: object
 }
 
@@ -23,4 +29,8 @@ export type Storage = HostStorage | DeviceStorage
 export const host = (data: TypedArray): HostStorage => ({ _tag: "Host", data })
 
 /** Elements in a device buffer of `owner`. */
-export const device = (owner: object, handle: object): DeviceStorage => ({ _tag: "Device", owner, handle })
+export const device = (owner: Owner, handle: object): DeviceStorage => ({ _tag: "Device", owner, handle })
+
+/** The elements, if they can be read at once. */
+export const peek = (storage: Storage): TypedArray | undefined =>
+  storage._tag === "Host" ? storage.data : storage.owner.peek?.(storage.handle)

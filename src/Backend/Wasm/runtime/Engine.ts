@@ -182,9 +182,11 @@ export class Engine {
     this.#thrown = undefined
     const started = performance.now()
     this.#crew.start(program, this.#frames, () => {
+      this.residents.busy = false
       program.milliseconds = performance.now() - started
       done(() => this.#conclude(prepared))
     })
+    this.residents.busy = true
   }
 
   /** Can it run something while the calling thread does other things? */

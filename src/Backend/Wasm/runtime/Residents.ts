@@ -2,7 +2,7 @@
  * Resident arrays: arrays that stay in the backend's memory between runs, as the elements of Variables do. Their handles
  * are device storage; a handle that was dropped is freed when it is collected, one that is released at once.
  */
-import type { DType } from "../../../Tensor/DType.ts"
+import type { DType, TypedArray } from "../../../Tensor/DType.ts"
 import type { DeviceStorage, Storage } from "../../../Tensor/Storage.ts"
 import * as Storages from "../../../Tensor/Storage.ts"
 import type { Heap } from "./Heap.ts"
@@ -26,10 +26,12 @@ interface Debt {
 
 /** The resident arrays of one memory. */
 export class Residents {
-  readonly #owner: object = {}
+  readonly #owner: { peek: Storages.Owner["peek"] } = { peek: (handle) => this.#peek(handle as Resident) }
   readonly #heap: Heap
   readonly #dropped: FinalizationRegistry<Debt>
   #closed = false
+  /** Is there a run in the background, which may be writing arrays? */
+  busy = false
   liveBytes = 0
   liveBuffers = 0
   peakBytes = 0
@@ -73,8 +75,14 @@ export class Residents {
   /** The memory is gone: nothing is freed any more. */
   close(): void {
     this.#closed = true
+    // Arrays that outlive it do not keep it.
+    this.#owner.peek = undefined
     this.liveBytes = 0
     this.liveBuffers = 0
+  }
+
+  #peek({ address, dtype, freed, size }: Resident): TypedArray | undefined {
+    return this.busy || freed ? undefined : this.#heap.read(address, dtype, size)
   }
 
   #pay({ address, bytes }: Debt): void {
