@@ -117,7 +117,7 @@ const run = Effect.fnUntraced(function*(options: Options) {
   }
 
   const { name } = yield* nnx.Backend
-  yield* Console.log(`Training 784 → 128 → 10 on ${number(digits.count)} images of MNIST, with ${name}`)
+  yield* Console.log(`Training a convolutional network on ${number(digits.count)} images of MNIST, with ${name}`)
   const training = yield* begin(checkpoint, stepsOf(digits, settings), settings)
   const { path: file, step: steps } = yield* learn(training, digits, settings, options)
   const { picture, testAccuracy } = yield* examine(training, test, options)
@@ -141,7 +141,7 @@ export const mnist = Command.make("mnist", flags, (options) =>
   )).pipe(
     Command.withDescription("Trains a neural network on the MNIST handwritten digits"),
     Command.withExamples([
-      { command: "npm start", description: "Train with the defaults: about 98 % in one or two minutes" },
+      { command: "npm start", description: "Train with the defaults: about 99.2 % in less than a minute" },
       { command: "npm start -- --epochs 1 --json result.json", description: "A short run, with its figures in a file" },
       { command: "npm start -- --resume", description: "Go on after Ctrl-C" }
     ])
