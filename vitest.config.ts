@@ -2,6 +2,7 @@
 // and a thin file per project hands them that project's Backend.
 //
 //   node      test/**/*.test.ts         plain Node
+//   wasm      test/**/*.test.ts         the same, with the Wasm backend in place of tfjs-cpu, but what tests backends itself
 //   docs      .examples/**/*.test.ts    the examples in docs, README and doc comments, extracted to modules
 //   webgpu    test/*/webgpu*.test.ts    Node with Dawn on SwiftShader: start it under scripts/with-webgpu.ts
 //   browser   test/*/browser*.test.ts   headless Chromium with WebGPU and shared memory
@@ -10,12 +11,16 @@
 // and its backends, untouched by vite (through vite each file that imports them waits seconds); the browser gets their ES
 // modules, bundled together once.
 import { playwright } from "@vitest/browser-playwright"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import { defaultClientConditions, defaultServerConditions } from "vite"
 import { defineConfig } from "vitest/config"
 import { launchOptions } from "./scripts/support/chromium.ts"
 
 // `import "linum/..."` means src.
 const ours = "linum-source"
+
+const root = fileURLToPath(new URL(".", import.meta.url))
 
 const webgpuFiles = "test/{Backend,tooling}/webgpu*.test.ts"
 const browserFiles = "test/{Backend,tooling}/browser*.test.ts"
@@ -24,6 +29,16 @@ const node = {
   resolve: { conditions: [ours, ...defaultServerConditions] },
   ssr: { resolve: { conditions: [ours, ...defaultServerConditions] } }
 }
+/** Whoever imports the cpu backend of TensorFlow.js gets the Wasm backend. */
+const wasmForCpu = {
+  name: "wasm-for-cpu",
+  enforce: "pre" as const,
+  resolveId: (id: string) =>
+    id === "linum/backend/tfjs-cpu" || id.endsWith("/Tfjs/Cpu/index.ts")
+      ? join(root, "src/Backend/Wasm/index.ts")
+      : null
+}
+
 const nodeTest = {
   environment: "node" as const,
   pool: "forks" as const,
@@ -47,6 +62,18 @@ export default defineConfig({
       {
         ...node,
         test: { ...nodeTest, name: "node", include: ["test/**/*.test.ts"], exclude: [webgpuFiles, browserFiles] }
+      },
+      {
+        ...node,
+        plugins: [wasmForCpu],
+        test: {
+          ...nodeTest,
+          name: "wasm",
+          include: [
+            "test/{Checkpoint,GraphDef,Layer,Optimizer,Program,State,Tensor,Transform,acceptance,conformance}/**/*.test.ts"
+          ],
+          exclude: ["test/acceptance/package.test.ts"]
+        }
       },
       {
         ...node,

@@ -119,6 +119,7 @@ const steps: Readonly<Record<string, () => Count>> = {
   lint,
   types,
   node: vitest("node", "docs"),
+  wasm: vitest("wasm"),
   webgpu: vitest("webgpu"),
   browser: vitest("browser")
 }

@@ -47,6 +47,8 @@ export interface Plan {
 export interface Features {
   /** Fused multiply-add and friends. */
   readonly relaxed: boolean
+  /** Is the relaxed multiply-add known to be rounded once? */
+  readonly fused?: boolean
   /** Does the engine join pairs of vectors into wider ones? Then larger tiles are better. */
   readonly wide: boolean
 }

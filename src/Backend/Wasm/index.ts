@@ -11,6 +11,7 @@ import { compile } from "./compile/index.ts"
 import { emitKernel } from "./emitKernel.ts"
 import { features } from "./features.ts"
 import { plan } from "./plan.ts"
+import { verified } from "./products/probe.ts"
 import { noCrew } from "./runtime/crew.ts"
 import { Engine } from "./runtime/Engine.ts"
 import { Heap } from "./runtime/Heap.ts"
@@ -65,7 +66,7 @@ const engine = ({ background, maximumMemory = 2 ** 32, threads = 1 }: Options): 
 export const layerWith = (options: Options): Layer.Layer<Backend> =>
   Layer.effect(
     Backend,
-    Effect.suspend(() => make(engine(options), { compile, plan, emitKernel, features: features() }))
+    Effect.suspend(() => make(engine(options), { compile, plan, emitKernel, features: verified(features()) }))
   )
 
 /**
@@ -84,3 +85,5 @@ export const layerWith = (options: Options): Layer.Layer<Backend> =>
  * @since 0.1.0
  */
 export const layer: Layer.Layer<Backend> = layerWith({})
+
+export { explain } from "./explain.ts"

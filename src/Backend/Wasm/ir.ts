@@ -114,7 +114,11 @@ export interface Store {
   readonly value: Expression
 }
 
-/** What every row does, in order. `Close` is done once a row, after what stands before it; its strides are outer ones. */
+/**
+ * What every row does, in order: a stage sees what the row itself stored in earlier ones. An expression that several
+ * stages share is computed once for each element if it is dear. `Close` is done once a row, after what stands before it; its
+ * strides are outer ones.
+ */
 export type Stage =
   | Reduction
   | { readonly _tag: "Map"; readonly stores: ReadonlyArray<Store> }

@@ -7,7 +7,7 @@
 import { byteSize } from "../../Tensor/DType.ts"
 import { touched } from "./compile/group.ts"
 import { type Place, type Plan, slots } from "./emission.ts"
-import type { Affine, Buffer, Compiled, Expression, Kernel, Loop, Step, Store } from "./ir.ts"
+import type { Affine, Buffer, Compiled, Expression, Group, Kernel, Loop, Step, Store } from "./ir.ts"
 import { passesOf } from "./loops/passes.ts"
 
 /** Bytes of a buffer, up to the next multiple of 16. */
@@ -79,6 +79,34 @@ const loopInPlace = (loop: Loop, written: Buffer, read: Buffer): boolean => {
   })
 }
 
+/** Of every buffer the loops of a group that write it, and those that read it. */
+interface LoopsByBuffer {
+  readonly writers: ReadonlyMap<Buffer, ReadonlyArray<Loop>>
+  readonly readers: ReadonlyMap<Buffer, ReadonlyArray<Loop>>
+}
+
+const knownLoops = new WeakMap<Group, LoopsByBuffer>()
+
+const loopsBy = (group: Group): LoopsByBuffer => {
+  const known = knownLoops.get(group)
+  if (known !== undefined) return known
+  const writers = new Map<Buffer, Array<Loop>>()
+  const readers = new Map<Buffer, Array<Loop>>()
+  const add = (to: Map<Buffer, Array<Loop>>, buffer: Buffer, loop: Loop): void => {
+    const loops = to.get(buffer)
+    if (loops === undefined) to.set(buffer, [loop])
+    else loops.push(loop)
+  }
+  for (const loop of group.loops) {
+    const { reads, writes } = touched(loop)
+    for (const buffer of writes) add(writers, buffer, loop)
+    for (const buffer of reads) add(readers, buffer, loop)
+  }
+  const made = { writers, readers }
+  knownLoops.set(group, made)
+  return made
+}
+
 /** May the kernel write `written` where `read` is, which nobody reads after it? */
 const inPlace = (kernel: Kernel, written: Buffer, read: Buffer): boolean => {
   if (written.size !== read.size || byteSize(written.dtype) !== byteSize(read.dtype)) return false
@@ -86,9 +114,10 @@ const inPlace = (kernel: Kernel, written: Buffer, read: Buffer): boolean => {
     case "Loop":
       return loopInPlace(kernel, written, read)
     case "Group": {
-      const [writer, ...others] = kernel.loops.filter((loop) => touched(loop).writes.has(written))
-      return others.length === 0 && kernel.loops.every((loop) => loop === writer || !touched(loop).reads.has(read)) &&
-        loopInPlace(writer, written, read)
+      const writers = loopsBy(kernel).writers.get(written) ?? []
+      const readers = loopsBy(kernel).readers.get(read) ?? []
+      return writers.length === 1 && readers.every((loop) => loop === writers[0]) &&
+        loopInPlace(writers[0], written, read)
     }
     case "Dot":
       if (kernel.x.buffer === read || kernel.y.buffer === read) return false
@@ -125,6 +154,8 @@ class Timeline {
   readonly slices: Array<Buffer> = []
   readonly carries: Array<Buffer> = []
   readonly kernels: Array<{ readonly time: number; readonly kernel: Kernel }> = []
+  /** The lives that went on, in order. */
+  readonly #noted: Array<Life> = []
   #time = 0
 
   #note(buffer: Buffer, time: number): void {
@@ -133,8 +164,12 @@ class Timeline {
       return
     }
     const life = this.lives.get(buffer)
-    if (life === undefined) this.lives.set(buffer, { buffer, from: time, to: time })
-    else life.to = Math.max(life.to, time)
+    if (life === undefined) {
+      this.lives.set(buffer, { buffer, from: time, to: time })
+      return
+    }
+    life.to = Math.max(life.to, time)
+    this.#noted.push(life)
   }
 
   steps(steps: ReadonlyArray<Step>): void {
@@ -148,9 +183,13 @@ class Timeline {
   /** A body that may run again: what it reads from before lives until its end. */
   #repeated(body: () => void): void {
     const start = this.#time
+    const first = this.#noted.length
     body()
     const end = this.#time
-    for (const life of this.lives.values()) if (life.from < start && life.to >= start) life.to = end
+    for (let i = first; i < this.#noted.length; i++) {
+      const life = this.#noted[i]
+      if (life.from < start) life.to = end
+    }
   }
 
   #step(step: Step): void {
@@ -284,13 +323,14 @@ export const plan = (compiled: Compiled, aliases: Aliases = []): Plan => {
 
   // Outputs that take an input's place.
   const merged = new Merged()
+  const passed = new Set(compiled.outputs.flatMap((o) => o._tag === "Input" ? [o.index] : []))
   const kernelAt = new Map<number, Kernel>(timeline.kernels.map(({ kernel, time }) => [time, kernel]))
   for (const [output, input] of aliases) {
     const out = compiled.outputs[output]
     const buffer = compiled.inputs[input]
     if (out._tag !== "Buffer") continue
     // An input that is handed through too is still needed when all is done.
-    const isPassed = compiled.outputs.some((o) => o._tag === "Input" && o.index === input)
+    const isPassed = passed.has(input)
     const written = lives.get(out.buffer)
     if (written === undefined) continue
     const read = buffer === undefined ? undefined : lives.get(buffer)

@@ -1,6 +1,7 @@
 // The vector formulas: floats against doubles in units in the last place, all else against plain numbers to the bit; with
 // and without fused multiplication.
 import { assert, describe, it } from "@effect/vitest"
+import { features } from "../../../src/Backend/Wasm/features.ts"
 import type { Op } from "../../../src/Backend/Wasm/ir.ts"
 import { apply, integerPower } from "../../../src/Backend/Wasm/math/apply.ts"
 import { bitcast, convert, narrow } from "../../../src/Backend/Wasm/math/dtype.ts"
@@ -14,7 +15,7 @@ import { compileFormula, type Words } from "./vectors.ts"
 
 const nan = Number.NaN
 const plain = { relaxed: false, wide: false }
-const relaxed = { relaxed: true, wide: false }
+const relaxed = features()
 
 /** Bits of floats and back. */
 const floats = (bits: Int32Array<ArrayBuffer>): Float32Array<ArrayBuffer> => new Float32Array(bits.buffer)

@@ -311,7 +311,9 @@ export const linearly = (
   const [{ aval }] = equation.outputs
   const [x, y] = xs
   const rest = xs.slice(bilinear ? 2 : 1)
-  if (rest.some((r) => !isSure(r)) || !isTame(x) || (bilinear && !isTame(y))) return [unknown(aval.shape, aval.dtype)]
+  if (rest.some((r) => !isSure(r) || r.lo.some(Number.isNaN)) || !isTame(x) || (bilinear && !isTame(y))) {
+    return [unknown(aval.shape, aval.dtype)]
+  }
   const others = rest.map(low)
   const call = (f: (lo: number, hi: number) => number, g: (lo: number, hi: number) => number) =>
     reference(equation, [mapped(x, f), ...bilinear ? [mapped(y, g)] : [], ...others])[0].data

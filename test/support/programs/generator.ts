@@ -63,7 +63,7 @@ export const paletteOf = (rng: Random): ReadonlyArray<number> => Array.from({ le
 /** A random shape, not too large. */
 export const shapeOf = (rng: Random, palette: ReadonlyArray<number>, rank = rng.integer(0, 5)): Shape => {
   const shape = Array.from({ length: rank }, () => rng.pick(palette))
-  return sizeOf(shape) > 1200 ? shapeOf(rng, palette, Math.min(rank, 2)) : shape
+  return sizeOf(shape) > 1200 ? shapeOf(rng, palette, rank - 1) : shape
 }
 
 /** The arrays that a Program may use so far. */

@@ -15,6 +15,11 @@ export interface Cluster {
   readonly space: Space
 }
 
+/** Counts what the compiler looks at: it grows with the Program, and not faster. */
+export interface Work {
+  visits: number
+}
+
 /** What a cluster must know of the values around it. */
 export interface Surroundings {
   /** Is the value in memory, or computed by some kernel that puts it there (or into a register of its own)? */
@@ -22,15 +27,16 @@ export interface Surroundings {
   readonly bufferOf: (value: Value) => Buffer
   /** Does anything outside of these roots read the value? */
   readonly isNeeded: (value: Value, roots: ReadonlySet<Value>) => boolean
+  readonly work: Work
   /** A row's own memory, the same for all rows of a thread. */
   readonly local: (value: Value, size: number) => Buffer
 }
 
-/** A value that cannot be computed inside of a kernel: it must become a root. */
+/** Values that cannot be computed inside of a kernel: they must become roots. */
 export class MustBeRoot {
-  readonly value: Value
-  constructor(value: Value) {
-    this.value = value
+  readonly values: ReadonlyArray<Value>
+  constructor(...values: ReadonlyArray<Value>) {
+    this.values = values
   }
 }
 

@@ -35,8 +35,16 @@ export interface Touched {
   readonly writes: ReadonlySet<Buffer>
 }
 
+const known = new WeakMap<Kernel, Touched>()
+
 /** The buffers of a kernel. */
 export const touched = (kernel: Kernel): Touched => {
+  const found = known.get(kernel) ?? buffersBy(kernel)
+  known.set(kernel, found)
+  return found
+}
+
+const buffersBy = (kernel: Kernel): Touched => {
   const reads = new Set<Buffer>()
   const writes = new Set<Buffer>()
   const seen = new Set<Expression>()
@@ -90,6 +98,7 @@ const merge = (loops: ReadonlyArray<Loop>): Step => ({
 
 /** Steps with groups. `results` are buffers that the outside reads when all steps are done. */
 export const grouped = (steps: ReadonlyArray<Step>, results: ReadonlySet<Buffer>): ReadonlyArray<Step> => {
+  /** Both from the end. */
   const last: Array<Loop> = []
   const rest: Array<Step> = []
   // From the end: a loop whose writes only the outside reads can wait, if nobody writes there too (what pads, and what
@@ -101,11 +110,11 @@ export const grouped = (steps: ReadonlyArray<Step>, results: ReadonlySet<Buffer>
       [...touched(step.kernel).writes].every((b) => results.has(b) && !read.has(b) && !written.has(b))
     readBy(step, read)
     if (step._tag === "Run") { for (const b of touched(step.kernel).writes) written.add(b) }
-    if (waits) last.unshift(step.kernel)
-    else rest.unshift(step)
+    if (waits) last.push(step.kernel)
+    else rest.push(step)
   }
-  const all = neighbours(rest)
-  return last.length === 0 ? all : [...all, merge(last)]
+  const all = neighbours(rest.reverse())
+  return last.length === 0 ? all : [...all, merge(last.reverse())]
 }
 
 /** Loops that stand side by side, read nothing of each other and write nothing in common. */

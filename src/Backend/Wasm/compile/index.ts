@@ -8,7 +8,7 @@ import { UnsupportedOperation } from "../../Backend.ts"
 import type { Buffer, Carry, Compiled, Kernel, Loop, Operand as KernelOperand, Slice, Step, Store } from "../ir.ts"
 import { identityOver, keyOf, linear, throughReshape, volume } from "./access.ts"
 import { concatenate, copy, matrixOf, pad } from "./assembly.ts"
-import { MustBeRoot } from "./cluster.ts"
+import { MustBeRoot, type Work } from "./cluster.ts"
 import { accumulated, Expressions, type Resolved } from "./expression.ts"
 import { grouped } from "./group.ts"
 import { prepare } from "./prepare.ts"
@@ -29,24 +29,36 @@ class RegionCompiler {
   readonly #owned: ReadonlySet<Value>
   readonly #buffers = new Map<Value, Buffer>()
   readonly #steps: Array<Step> = []
+  readonly #work: Work
+  /** The first of the region's outputs that shows a value. */
+  readonly #shown = new Map<Value, number>()
   /** Decided when the steps are written: what must be in memory. */
   #isRoot: Roots["isRoot"] = () => true
 
-  constructor(region: Region, names: Names, outer?: (value: Value) => Buffer) {
+  constructor(region: Region, names: Names, work: Work, outer?: (value: Value) => Buffer) {
     this.#region = region
+    this.#work = work
     this.#names = names
     this.#outer = outer
     this.#owned = new Set([...region.inputs, ...region.nodes.flatMap((node) => node.outputs)])
+    region.outputs.forEach((output, i) => {
+      const source = output._tag === "Value" ? sourceOf(output, this.#owned) : undefined
+      if (source !== undefined && !this.#shown.has(source)) this.#shown.set(source, i)
+    })
   }
 
   /** Values that turn out to be uncomputable where they are used become roots, until there are none. */
   #decide(): Units {
     const forced = new Set<Value>()
     for (;;) {
-      const roots = findRoots(this.#region, this.#owned, forced)
-      this.#isRoot = roots.isRoot
+      const found = findRoots(this.#region, this.#owned, forced)
+      this.#isRoot = (value) => {
+        this.#work.visits++
+        return found.isRoot(value)
+      }
       try {
-        const units = new Units(this.#region, roots, {
+        const units = new Units(this.#region, { ...found, isRoot: this.#isRoot }, {
+          work: this.#work,
           bufferOf: (value) => this.bufferOf(value),
           local: (value, size) => ({ ...this.#make(value.aval.dtype, size), local: true })
         })
@@ -54,19 +66,26 @@ class RegionCompiler {
         this.#probe(units)
         return units
       } catch (thrown) {
-        if (!(thrown instanceof MustBeRoot) || forced.has(thrown.value)) throw thrown
-        forced.add(thrown.value)
+        if (!(thrown instanceof MustBeRoot) || thrown.values.every((value) => forced.has(value))) throw thrown
+        for (const value of thrown.values) forced.add(value)
       }
     }
   }
 
   /** Writes what may still ask for a root, and throws it away. */
   #probe(units: Units): void {
+    const forced: Array<Value> = []
     for (const { node } of units.ordered()) {
-      if (node?.equation.primitive === "concatenate") concatenate(node, this.bufferOf(node.outputs[0]), this.#resolve)
-      if (node?.equation.primitive === "pad") pad(node, this.bufferOf(node.outputs[0]), this.#resolve)
-      if (node?.equation.primitive === "dot_general") this.#matrices(node, () => {})
+      try {
+        if (node?.equation.primitive === "concatenate") concatenate(node, this.bufferOf(node.outputs[0]), this.#resolve)
+        if (node?.equation.primitive === "pad") pad(node, this.bufferOf(node.outputs[0]), this.#resolve)
+        if (node?.equation.primitive === "dot_general") this.#matrices(node, () => {})
+      } catch (thrown) {
+        if (!(thrown instanceof MustBeRoot)) throw thrown
+        forced.push(...thrown.values)
+      }
     }
+    if (forced.length > 0) throw new MustBeRoot(...forced)
   }
 
   #make(dtype: DType, size: number): Buffer {
@@ -119,7 +138,7 @@ class RegionCompiler {
     if (output._tag === "Literal") return false
     const source = sourceOf(output, this.#owned)
     if (source.node === undefined || !this.#owned.has(source)) return false
-    return this.#region.outputs.findIndex((x) => x._tag === "Value" && sourceOf(x, this.#owned) === source) === i
+    return this.#shown.get(source) === i
   }
 
   /** The steps of the region, its inputs being in `inputs`, and its outputs written to `targets`. */
@@ -141,11 +160,12 @@ class RegionCompiler {
   /** The whole Program. */
   program(): Compiled {
     this.#write()
+    const inputs = new Map(this.#region.inputs.map((value, i) => [value, i]))
     const outputs = this.#region.outputs.map((output, i): Compiled["outputs"][number] => {
       if (output._tag === "Literal") return { _tag: "Constant", value: output.value }
       const source = sourceOf(output, this.#owned)
-      const index = this.#region.inputs.indexOf(source)
-      if (index >= 0) return { _tag: "Input", index }
+      const index = inputs.get(source)
+      if (index !== undefined) return { _tag: "Input", index }
       if (this.#isOwnOutput(i)) return { _tag: "Buffer", buffer: this.bufferOf(source) }
       const buffer = this.#make(output.aval.dtype, volume(output.aval.shape))
       this.#copy(output, buffer)
@@ -283,7 +303,7 @@ class RegionCompiler {
   }
 
   #child(body: Region): RegionCompiler {
-    return new RegionCompiler(body, this.#names, (value) => this.bufferOf(value))
+    return new RegionCompiler(body, this.#names, this.#work, (value) => this.bufferOf(value))
   }
 
   #fresh(value: Operand): Buffer {
@@ -340,6 +360,6 @@ class RegionCompiler {
 const nameOf = (primitive: string, unit: Unit): string =>
   [primitive, ...new Set((unit.epilogue?.roots ?? []).map((root) => root.node?.equation.primitive ?? ""))].join("_")
 
-/** Compiles a simplified Program. Throws `UnsupportedOperation`. */
-export const compile = (program: Program): Compiled =>
-  new RegionCompiler(flatten(prepare(program)), { buffers: 0 }).program()
+/** Compiles a simplified Program. Throws `UnsupportedOperation`. `work` counts what was looked at on the way. */
+export const compile = (program: Program, work: Work = { visits: 0 }): Compiled =>
+  new RegionCompiler(flatten(prepare(program)), { buffers: 0 }, work).program()

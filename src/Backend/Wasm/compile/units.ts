@@ -44,6 +44,13 @@ const rowsAreMany = (cluster: Cluster): boolean => {
   return outer >= 16 || outer * inner <= 4096
 }
 
+/** Clusters grow no larger: every merge writes the whole kernel again, and V8 compiles huge functions slowly. */
+const mostRoots = 32
+/** Units are merged only with those that are no further away in the order of execution, ... */
+const farthest = 256
+/** ... and of all that read the same with the nearest few. */
+const nearest = 8
+
 /** Makes the units of a region. */
 export class Units {
   readonly #roots: Roots
@@ -51,6 +58,11 @@ export class Units {
   readonly #units = new Set<Unit>()
   readonly #writer = new Map<Value, Unit>()
   readonly #users = new Map<Value, Set<Unit>>()
+  /** An order in which the units can run, with holes; and where each stands in it. */
+  readonly #order: Array<Unit | undefined> = []
+  readonly #ranks = new Map<Unit, number>()
+  /** What a unit that is no more became part of. */
+  readonly #became = new Map<Unit, Unit>()
 
   constructor(region: Region, roots: Roots, surroundings: Omit<Surroundings, "isRoot" | "isNeeded">) {
     this.#roots = roots
@@ -59,18 +71,33 @@ export class Units {
       isRoot: roots.isRoot,
       isNeeded: (value, own) => [...roots.readers(value)].some((reader) => !this.#isWithin(reader, own))
     }
+    const forced: Array<Value> = []
     for (const node of region.nodes) {
-      if (!isInlinable(node) && !isReduction(node)) this.#addNode(node)
-      else for (const value of node.outputs) if (roots.isRoot(value) || isReduction(node)) this.#addCluster(value)
+      if (!isInlinable(node) && !isReduction(node)) {
+        this.#addNode(node)
+        continue
+      }
+      for (const value of node.outputs) {
+        if (!roots.isRoot(value) && !isReduction(node)) continue
+        try {
+          this.#addCluster(value)
+        } catch (thrown) {
+          if (!(thrown instanceof MustBeRoot)) throw thrown
+          forced.push(...thrown.values)
+        }
+      }
     }
+    if (forced.length > 0) throw new MustBeRoot(...forced)
   }
 
   #isWithin(reader: Reader, own: ReadonlySet<Value>): boolean {
     return reader !== "outside" && "_tag" in reader && own.has(reader)
   }
 
-  #add(unit: Unit): void {
+  #add(unit: Unit, rank = this.#order.length): void {
     this.#units.add(unit)
+    this.#order[rank] = unit
+    this.#ranks.set(unit, rank)
     for (const value of unit.writes) this.#writer.set(value, unit)
     for (const value of unit.reads) {
       const users = this.#users.get(value)
@@ -81,6 +108,8 @@ export class Units {
 
   #remove(unit: Unit): void {
     this.#units.delete(unit)
+    this.#order[this.#rank(unit)] = undefined
+    this.#ranks.delete(unit)
     for (const value of unit.reads) this.#users.get(value)?.delete(unit)
   }
 
@@ -116,18 +145,28 @@ export class Units {
     if (volume(value.aval.shape) > 0) this.#add(this.#clusterUnit(single(value)))
   }
 
-  /** Is there a way from `a` to `b` through another unit? */
-  #isIndirect(a: Unit, b: Unit): boolean {
-    const seen = new Set<Unit>([a])
-    const open = this.#after(a).filter((unit) => unit !== b)
+  #rank(unit: Unit): number {
+    return this.#ranks.get(unit) ?? -1
+  }
+
+  /**
+   * What must run after the earlier one of two units and can run before the later one; undefined if the later one is
+   * reached that way, so that they cannot be one, or if they are too far apart. All ways lead upwards in the order.
+   */
+  #between(a: Unit, b: Unit): ReadonlySet<Unit> | undefined {
+    const [first, last] = this.#rank(a) < this.#rank(b) ? [a, b] : [b, a]
+    const end = this.#rank(last)
+    if (end - this.#rank(first) > farthest) return undefined
+    const seen = new Set<Unit>()
+    const open = this.#after(first).filter((unit) => unit !== last)
     for (let unit = open.pop(); unit !== undefined; unit = open.pop()) {
-      if (unit === b) return true
-      if (seen.has(unit)) continue
+      this.#around.work.visits++
+      if (unit === last) return undefined
+      if (seen.has(unit) || this.#rank(unit) > end) continue
       seen.add(unit)
-      // Units of earlier equations cannot lead to later ones: positions grow along every way.
       open.push(...this.#after(unit))
     }
-    return false
+    return seen
   }
 
   #after(unit: Unit): Array<Unit> {
@@ -138,12 +177,13 @@ export class Units {
     if (a.cluster === undefined || b.cluster === undefined || a === b) return undefined
     const space = joined(a.cluster.space, b.cluster.space)
     if (space === undefined) return undefined
+    if (a.cluster.roots.length + b.cluster.roots.length > mostRoots) return undefined
     const roots = [...a.cluster.roots, ...b.cluster.roots].toSorted((x, y) => positionOf(x) - positionOf(y))
     const cluster: Cluster = { roots, space }
     const rows = space.reduced.length > 0
     if (rows && !(isTrailing(space) && rowsAreMany(cluster)) && !areApart(a, b)) return undefined
     if (rows && !isTrailing(space) && roots.some((r) => r.node !== undefined && !isReduction(r.node))) return undefined
-    if (this.#isIndirect(a, b) || this.#isIndirect(b, a)) return undefined
+    if (this.#between(a, b) === undefined) return undefined
     try {
       return this.#clusterUnit(cluster)
     } catch (thrown) {
@@ -152,10 +192,31 @@ export class Units {
     }
   }
 
+  /** One unit in the place of two: in the order it comes before all that must run after the earlier one. */
   #replace(a: Unit, b: Unit, merged: Unit): void {
+    const later = this.#between(a, b) ?? new Set()
+    const [start, end] = [this.#rank(a), this.#rank(b)].toSorted((x, y) => x - y)
+    const window = this.#order.slice(start, end + 1).filter((unit) => unit !== a && unit !== b)
     this.#remove(a)
     this.#remove(b)
-    this.#add(merged)
+    const isLater = (unit: Unit | undefined) => unit !== undefined && later.has(unit)
+    const before = window.filter((unit) => !isLater(unit))
+    const after = window.filter(isLater)
+    const placed = [...before, merged, ...after, undefined]
+    placed.forEach((unit, i) => {
+      this.#order[start + i] = unit
+      if (unit !== undefined) this.#ranks.set(unit, start + i)
+    })
+    this.#add(merged, start + before.length)
+    this.#became.set(a, merged)
+    this.#became.set(b, merged)
+  }
+
+  /** What a unit is part of now. */
+  #now(unit: Unit): Unit {
+    let found = unit
+    for (let next = this.#became.get(found); next !== undefined; next = this.#became.get(found)) found = next
+    return found
   }
 
   /**
@@ -164,28 +225,46 @@ export class Units {
    */
   merge(): void {
     const written = (unit: Unit) => [...unit.reads].flatMap((value) => this.#writer.get(value) ?? [])
-    const read = (unit: Unit) => [...unit.reads].flatMap((value) => [...this.#users.get(value) ?? []])
     const isElementwise = (unit: Unit) => unit.cluster?.space.reduced.length === 0
     this.#mergeWith((unit) => isElementwise(unit) ? written(unit).filter(isElementwise) : [])
     this.#absorb()
     this.#mergeWith(written)
-    this.#mergeWith(read)
+    this.#mergeReaders()
     this.#absorb()
   }
 
   #mergeWith(neighbours: (unit: Unit) => ReadonlyArray<Unit>): void {
     for (const first of [...this.#units].toSorted((x, y) => x.position - y.position)) {
-      let unit = first
-      if (!this.#units.has(unit)) continue
+      if (!this.#units.has(first)) continue
       const tried = new Set<Unit>()
-      for (;;) {
-        const other = neighbours(unit).find((u) => !tried.has(u) && this.#units.has(u) && u !== unit)
-        if (other === undefined) break
-        tried.add(other)
-        const merged = this.#tryMerge(other, unit)
-        if (merged === undefined) continue
-        this.#replace(other, unit, merged)
-        unit = merged
+      for (let unit: Unit | undefined = first; unit !== undefined;) unit = this.#mergeOne(unit, neighbours(unit), tried)
+    }
+  }
+
+  /** The unit merged with the first of others that can be; undefined if none can. */
+  #mergeOne(unit: Unit, others: ReadonlyArray<Unit>, tried: Set<Unit>): Unit | undefined {
+    for (const other of others) {
+      if (other === unit || tried.has(other) || !this.#units.has(other)) continue
+      tried.add(other)
+      this.#around.work.visits++
+      const merged = this.#tryMerge(other, unit)
+      if (merged === undefined) continue
+      this.#replace(other, unit, merged)
+      return merged
+    }
+    return undefined
+  }
+
+  /** Merges units that read the same value with those of the nearest few before them. */
+  #mergeReaders(): void {
+    for (const users of this.#users.values()) {
+      const recent: Array<Unit> = []
+      for (const user of [...users].toSorted((x, y) => x.position - y.position)) {
+        const unit = this.#now(user)
+        const others = [...new Set(recent.map((u) => this.#now(u)))].filter((u) => u !== unit).reverse()
+        this.#mergeOne(unit, others, new Set())
+        if (unit.cluster !== undefined) recent.push(unit)
+        if (recent.length > nearest) recent.shift()
       }
     }
   }
@@ -200,7 +279,10 @@ export class Units {
         (primitive !== "dot_general" && primitive !== "conv_general_dilated")
       ) continue
       for (const after of this.#after(unit)) {
-        if (after.cluster === undefined || after.cluster.space.reduced.length > 0 || this.#isIndirect(unit, after)) {
+        if (
+          after.cluster === undefined || after.cluster.space.reduced.length > 0 ||
+          this.#between(unit, after) === undefined
+        ) {
           continue
         }
         const stores = this.#epilogue(node, after.cluster)

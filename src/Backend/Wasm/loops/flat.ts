@@ -64,7 +64,7 @@ const body = (e: Emission, loop: Loop, lanes: Dimension, buffers: ReadonlyArray<
   const stored = new Set(loop.stages.flatMap((s) => s._tag === "Reduce" ? [] : s.stores.map((store) => store.buffer)))
   const lowering = new Lowering({ emission, space, addresses: places, stored, rowLevel: 2, reduced: new Map() })
   const passes = passesOf(loop).map((pass) => lowerPass(pass, lowering, places, 2))
-  const copies = copiesOf(passes, lanes.size)
+  const copies = copiesOf(passes, lanes.size, e.features)
   const writer = new Writer(code, emission, constants)
   writer.evaluate(passes.flatMap((pass) => pass.roots), { level: 0 })
   forEachVector(code, v, to, 1, copies, (count, partial) => {

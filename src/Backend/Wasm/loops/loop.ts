@@ -232,7 +232,7 @@ const prepare = (e: Emission, loop: Loop, code: Code): Writing => {
     reduced
   })
   const passes = passesOf(loop).map((pass) => lowerPass(pass, lowering, addresses, space.isColumns ? 2 : 3))
-  const copies = copiesOf(passes, space.lanes.size)
+  const copies = copiesOf(passes, space.lanes.size, e.features)
   const saved = new Saved(e, addresses, space, passes, copies)
   const roots = [...passes.flatMap((p) => p.roots), ...saved.roots]
   return { writer, space, passes, roots, results, indices, saved, copies }

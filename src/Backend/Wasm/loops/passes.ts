@@ -3,6 +3,7 @@
  * several passes need and is dear is kept: the first pass writes it to scratch memory, a vector an element of the row,
  * and the later ones read it there.
  */
+import type { Features } from "../emission.ts"
 import type { Buffer, Expression, Loop, Reduction, Stage, Store } from "../ir.ts"
 import type { Value } from "../math/value.ts"
 import type { Writer } from "../math/writer.ts"
@@ -99,12 +100,13 @@ export const lowerPass = (pass: Pass, lowering: Lowering, addresses: Addresses, 
 /**
  * How many vectors are computed side by side: more of those that are quick, but no more than there are.
  */
-export const copiesOf = (passes: ReadonlyArray<Lowered>, size: number): number => {
+export const copiesOf = (passes: ReadonlyArray<Lowered>, size: number, { wide }: Features): number => {
   const cost = Math.max(...passes.map((lowered) => lowered.cost))
   const hasReductions = passes.some(({ reduced }) => reduced.length > 0)
   const wanted = cost <= 6 ? hasReductions ? 8 : 4 : cost <= 40 ? 4 : cost <= 600 ? 2 : 1
   let copies = 1
-  while (2 * copies <= wanted && 8 * copies <= size) copies *= 2
+  // Where the engine joins pairs, twice as many keep as many additions going.
+  while (2 * copies <= Math.min(8, wide ? 2 * wanted : wanted) && 8 * copies <= size) copies *= 2
   return copies
 }
 

@@ -51,7 +51,7 @@ export const emitTile = (
     product: { buffer: out, at: { offset: 0, strides: Shapes.strides(shape) } }
   })
   const lowered = lowerPass({ isClose: false, reductions: [], stores }, lowering, addresses, 2)
-  const copies = copiesOf([lowered], lanes.size)
+  const copies = copiesOf([lowered], lanes.size, e.features)
   const writer = new Writer(code, e, constants)
   writer.evaluate(lowered.roots, { level: 0 })
   code.get(i0).set(i).while(i, i1, 1, () => {

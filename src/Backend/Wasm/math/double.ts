@@ -14,9 +14,6 @@ export const inDoubles = (formula: (...xs: ReadonlyArray<Value>) => Value) => (.
   return b.shuffle(demote(low), demote(high), [0, 1, 4, 5])
 }
 
-/** A double rounded to float, as a double. */
-export const rounded = (x: Value): Value => promote(demote(x))
-
 /** Adding it leaves a whole number in the low bits. */
 const magic = 6755399441055744
 

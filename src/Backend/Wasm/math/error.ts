@@ -1,8 +1,8 @@
 /** The error function, its complement and its inverse. */
-import { expInDoubles, inDoubles, log1pInDoubles, rounded } from "./double.ts"
+import { expInDoubles, inDoubles, log1pInDoubles } from "./double.ts"
 import { expModerate } from "./exponential.ts"
 import { call, type Helper } from "./helper.ts"
-import { b, d, f, polynomial, polynomialInDoubles, type Value, withSign } from "./value.ts"
+import { b, d, f, fma, polynomial, polynomialInDoubles, type Value, withSign } from "./value.ts"
 
 // N. Juffa's erff (2018, freely usable): an odd polynomial near 0, and 1 - e^p(|x|) beyond 475/512; highest power first.
 const erfCentral = [
@@ -159,24 +159,18 @@ const tails = [
 
 /**
  * The inverse error function, every step rounded to float: random normals are made with it, and are to be those of JAX
- * to the bit. XLA's CPU fuses multiplication and addition, hence the doubles.
+ * to the bit. The logarithm is rounded correctly, and XLA's CPU fuses multiplication and addition.
  */
-const erfInvPolynomial = (product: Value): Value => {
-  const w = rounded(d.neg(log1pInDoubles(product)))
-  const isCentral = d.lt(w, 5)
-  const v = d.select(isCentral, rounded(d.sub(w, 2.5)), rounded(d.sub(rounded(d.sqrt(w)), 3)))
-  return central.reduce<Value | undefined>((p, _, k) => {
-    const coefficient = d.select(isCentral, central[k], tails[k])
-    return p === undefined ? coefficient : rounded(d.add(d.mul(p, v), coefficient))
-  }, undefined) ?? w
-}
-
 const erfInvHelper: Helper = {
   name: "erf_inv",
   arity: 1,
   cost: 100,
   formula: (x) => {
-    const p = inDoubles(erfInvPolynomial)(f.mul(f.neg(x), x))
+    const w = f.neg(inDoubles(log1pInDoubles)(f.mul(f.neg(x), x)))
+    const isCentral = f.lt(w, 5)
+    const v = b.select(isCentral, f.sub(w, 2.5), f.sub(f.sqrt(w), 3))
+    let p = b.select(isCentral, central[0], tails[0])
+    for (let k = 1; k < central.length; k++) p = fma(p, v, b.select(isCentral, central[k], tails[k]))
     const a = f.abs(x)
     const infinite = withSign(b.select(f.eq(a, 1), Infinity, Number.NaN), x)
     return b.select(f.lt(a, 1), f.mul(p, x), infinite)

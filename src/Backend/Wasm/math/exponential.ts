@@ -1,9 +1,6 @@
 /**
  * eˣ and what is made of it: Cephes' expf.c (S. Moshier, netlib.org/cephes): x = n·log 2 + r with |r| ≤ log 2 / 2, a
  * polynomial for eʳ, and 2ⁿ made of bits. n is rounded by adding 1.5·2²³, which leaves n in the low bits of the sum.
- *
- * Largest errors found, in units in the last place of the correctly rounded result: see the table in
- * test/Backend/Wasm/math.test.ts.
  */
 import { b, f, i, polynomial, type Value, withSign } from "./value.ts"
 

@@ -268,7 +268,7 @@ export const b = {
       code.op(features.relaxed && !features.wide ? "i32x4.relaxed_laneselect" : "v128.bitselect")
     }, { cost: 1.5 }),
   shuffle: (x: Value, y: Value, lanes: ReadonlyArray<number>): Value =>
-    node([x, y], ({ code }) => code.shuffle(lanes.flatMap((l) => [0, 1, 2, 3].map((k) => 4 * l + k))))
+    node([x, y], ({ code }) => code.shuffle(bytesOf(lanes)))
 } as const
 
 /** Two doubles, or two 64-bit integers. */
@@ -305,6 +305,42 @@ export const d = {
       code.get(constants).load("v128.load64_splat", emission.constants.words([low, high]))
     }, { again: true, cost: 0.5 })
 } as const
+
+/** a * b + c in doubles, of the lower two floats of each. */
+const inDouble = (code: Code, push: ReadonlyArray<() => void>): void => {
+  push[0]()
+  code.op("f64x2.promote_low_f32x4")
+  push[1]()
+  code.op("f64x2.promote_low_f32x4").op("f64x2.mul")
+  push[2]()
+  code.op("f64x2.promote_low_f32x4").op("f64x2.add").op("f32x4.demote_f64x2_zero")
+}
+
+const bytesOf = (lanes: ReadonlyArray<number>): ReadonlyArray<number> =>
+  lanes.flatMap((lane) => [0, 1, 2, 3].map((k) => 4 * lane + k))
+
+/** a * b + c, rounded once (where the engine has no such instruction, nearly always: it is rounded to a double first). */
+export const fma = (x: Operand, y: Operand, z: Operand): Value => {
+  const args = [asFloat(x), asFloat(y), asFloat(z)]
+  // Both twice: so they are in locals.
+  return node([...args, ...args], ({ code, emission, get }) => {
+    if (emission.features.fused === true) {
+      for (const arg of args) get(arg)
+      code.op("f32x4.relaxed_madd")
+      return
+    }
+    inDouble(code, args.map((arg) => () => get(arg)))
+    inDouble(
+      code,
+      args.map((arg) => () => {
+        get(arg)
+        get(arg)
+        code.shuffle(bytesOf([2, 3, 2, 3]))
+      })
+    )
+    code.shuffle(bytesOf([0, 1, 4, 5]))
+  }, { structured: true, cost: 8 })
+}
 
 /** Σ coefficients[k] · x^(n-k): highest power first, by Horner's rule. */
 export const polynomial = (x: Value, coefficients: ReadonlyArray<number>): Value => {

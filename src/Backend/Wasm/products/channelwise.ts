@@ -12,14 +12,14 @@
  */
 import { type Callable, Code, type Local, type Module } from "../assembler/index.ts"
 import { type Emission, type Emitted, type Features, loadSlot, slots } from "../emission.ts"
-import type { Convolution } from "../ir.ts"
-import { elementsOf, type Kind } from "./elements.ts"
+import type { Buffer, Convolution } from "../ir.ts"
+import { type Elements, elementsOf, type Kind } from "./elements.ts"
 import { type Dimension, padTable, table } from "./gather.ts"
 import { extent, type Geometry } from "./geometry.ts"
 import { copyNest, copyPart, type Layout, layoutOf } from "./image.ts"
 import { scatter, writeEpilogue } from "./results.ts"
 import { multiplyAdd } from "./tile.ts"
-import { atMost, each, increase, sum, temporary, times } from "./writing.ts"
+import { atMost, each, increase, sum, temporary, type Term, times } from "./writing.ts"
 
 /** Columns of a group from which on a convolution is a matrix product. */
 const fewColumns = 4
@@ -150,165 +150,203 @@ const areasOf = ({ block, geometry, layout, rows, steps }: Plan) => {
   }
 }
 
-/** Writes a convolution whose groups are lanes; parameters as for `emitConvolution`. */
-export const emitChannelwise = (
-  e: Emission,
-  convolution: Convolution,
-  geometry: Geometry,
-  epilogue: Callable | undefined
-): Emitted => {
-  const kind: Kind = convolution.out.dtype === "float32" ? "f32" : "i32"
-  const plan = planOf(geometry, kind)
-  const { band, block, blockWindow, geometry: g, layout } = plan
-  const areas = areasOf(plan)
-  e.scratch(areas.size)
+/** What the parts of the driver share. Ranges are a start and a count. */
+interface Driver {
+  readonly e: Emission
+  readonly code: Code
+  readonly convolution: Convolution
+  readonly plan: Plan
+  readonly areas: ReturnType<typeof areasOf>
+  readonly elements: { readonly input: Elements; readonly kernel: Elements; readonly words: Elements }
+  readonly frame: Local
+  readonly scratch: Local
+  /** Addresses of the copy, and of what this block of groups has of the operands. */
+  readonly image: Local
+  readonly input: Local
+  readonly kernel: Local
+  readonly groups: readonly [start: Local, count: Local]
+  readonly batch: Local
+  readonly outputs: readonly [start: Local, count: Local]
+  readonly feature: Local
+  readonly window: readonly [start: Local, count: Local]
+  readonly column: Local
+  /** Fours of positions. */
+  readonly quads: Local
+}
+
+/** Goes through the numbers below `count` in steps, with `i`. */
+const upTo = (code: Code, i: Local, count: number, step: number, body: () => void): void => {
+  const [end] = temporary(code, "end")
+  code.i32(0).set(i).i32(count).set(end)
+  each(code, i, end, step, body)
+}
+
+/** Sets `target` to the address of a buffer, and more. */
+const setAddress = (d: Driver, buffer: Buffer, target: Local, ...more: ReadonlyArray<Term>): void => {
+  const place = d.e.place(buffer)
+  loadSlot(d.code, d.frame, place.slot).set(target)
+  increase(d.code, target, place.offset, ...more)
+}
+
+/** Sets the ranges of a unit. */
+const writeUnit = (d: Driver, unit: Local, bands: number): void => {
+  const { batch, code, convolution, elements, groups, outputs, plan } = d
+  const { band, block, geometry: g } = plan
+  const [rest] = temporary(code, "rest")
+  code.get(unit).i32(bands).op("i32.rem_u").i32(band).op("i32.mul").set(outputs[0])
+  code.get(unit).i32(bands).op("i32.div_u").tee(rest).i32(g.batch.size).op("i32.rem_u").set(batch)
+  code.get(rest).i32(g.batch.size).op("i32.div_u").i32(block).op("i32.mul").set(groups[0])
+  code.i32(g.groups.size).get(groups[0]).op("i32.sub").set(groups[1])
+  atMost(code, groups[1], block)
+  code.i32(g.axes[0].output).get(outputs[0]).op("i32.sub").set(outputs[1])
+  atMost(code, outputs[1], band)
+  const { input: x, kernel: y } = elements
+  setAddress(d, convolution.x, d.input, [groups[0], g.groups.input * x.bytes], [batch, g.batch.input * x.bytes])
+  setAddress(d, convolution.y, d.kernel, [groups[0], g.groups.kernel * y.bytes])
+}
+
+/** The table of positions. */
+const writePositions = ({ areas, code, image, outputs, plan, quads, scratch }: Driver): void => {
+  const { geometry: g, layout } = plan
+  const dimensions = g.axes.map((axis, d): Dimension => ({
+    count: d === 0 ? outputs[1] : axis.output,
+    bytes: 4 * layout.axes[d] * axis.stride
+  }))
+  const count = table(code, scratch, areas.rows, image, dimensions)
+  padTable(code, scratch, areas.rows, count, image)
+  sum(code, count, 3).i32(2).op("i32.shr_u").set(quads)
+}
+
+/** Copies what the unit sees of the input in this block of k, and makes the table of its steps; gives their number. */
+const writeImage = (d: Driver, copy: Callable): Local => {
+  const { areas, code, elements, feature, groups, image, input, outputs, plan, scratch, window } = d
+  const { blockWindow, geometry: g, layout } = plan
+  const [source, start, size, zero] = temporary(code, "source", "start", "size", "zero")
+  const { kernelDilation, stride, window: taps } = g.axes[0]
+  code.i32(taps).get(window[0]).op("i32.sub").set(window[1])
+  atMost(code, window[1], blockWindow)
+  sum(code, input, [feature, g.features.input * elements.input.bytes]).set(source)
+  sum(code, [outputs[0], stride], [window[0], kernelDilation]).set(start)
+  sum(code, [outputs[1], stride], [window[1], kernelDilation], 1 - stride - kernelDilation).set(size)
+  code.get(source).get(image).i32(1).get(groups[1]).get(start).get(size).call(copy)
+  const dimensions = g.axes.map((axis, at): Dimension => ({
+    count: at === 0 ? window[1] : axis.window,
+    bytes: 4 * layout.axes[at] * axis.kernelDilation
+  }))
+  return table(code, scratch, areas.steps, zero, dimensions)
+}
+
+/** Copies what this block of k and this column have of the kernel, and adds to their sums. */
+const writeSums = (d: Driver, steps: Local, sums: Callable): void => {
+  const { areas, code, column, e, elements, feature, groups, kernel, plan, quads, scratch, window } = d
+  const { block, geometry: g, rows } = plan
+  const [source, target] = temporary(code, "source", "target")
+  const { bytes } = elements.kernel
+  const row = [window[0], g.axes[0].kernelStride * bytes] as const
+  sum(code, kernel, [column, g.columns.kernel * bytes], [feature, g.features.kernel * bytes], row).set(source)
+  sum(code, scratch, areas.kernel).set(target)
+  const loops = g.axes.map((axis, at) => ({
+    count: at === 0 ? window[1] : axis.window,
+    source: axis.kernelStride,
+    target: product(g.axes.slice(at + 1).map((a) => a.window)) * block
+  }))
+  const lanes = { count: block === g.groups.size ? block : groups[1], source: g.groups.kernel, target: 1 }
+  copyNest(code, e.module, elements.kernel, [...loops, lanes], source, target)
+  sum(code, scratch, areas.rows).get(quads)
+  sum(code, scratch, areas.steps).get(steps).get(target)
+  sum(code, scratch, [column, 4 * rows * block], areas.results).i32(4 * block)
+  sum(code, groups[1], 7).i32(3).op("i32.shr_u")
+  code.get(feature).get(window[0]).op("i32.or").call(sums)
+}
+
+/** Puts the results of a column in their places. */
+const writeColumn = (d: Driver): void => {
+  const { areas, batch, code, column, convolution, e, elements, groups, outputs, plan, scratch } = d
+  const { block, geometry: g, rows } = plan
+  const [from, to] = temporary(code, "from", "to")
+  sum(code, scratch, [column, 4 * rows * block], areas.results).set(from)
+  setAddress(
+    d,
+    convolution.out,
+    to,
+    [groups[0], 4 * g.groups.output],
+    [column, 4 * g.columns.output],
+    [batch, 4 * g.batch.output],
+    [outputs[0], 4 * g.axes[0].outputStride]
+  )
+  const axes = g.axes.map((axis, at): Dimension => ({
+    count: at === 0 ? outputs[1] : axis.output,
+    bytes: 4 * axis.outputStride
+  }))
+  const columns = { count: groups[1], bytes: 4 * g.groups.output }
+  scatter(code, e.module, elements.words, { from, rowBytes: 4 * block, to, axes, columns })
+}
+
+/** A driver with new variables. */
+const driverOf = (e: Emission, code: Code, convolution: Convolution, plan: Plan): Driver => {
+  const { kind } = plan
+  const [frame] = code.params
+  const [scratch, image, input, kernel] = temporary(code, "scratch", "image", "input", "kernel")
+  const [batch, feature, column, quads] = temporary(code, "batch", "feature", "column", "quads")
+  const range = (name: string): readonly [Local, Local] => [code.local("i32", name), code.local("i32", `${name}Count`)]
+  const ranges = { groups: range("groups"), outputs: range("outputs"), window: range("window") }
   const elements = {
     input: elementsOf(convolution.x.dtype, kind),
     kernel: elementsOf(convolution.y.dtype, kind),
     words: elementsOf(kind === "f32" ? "float32" : "int32", kind)
   }
-  const taps = product(g.axes.map((axis) => axis.window))
-  const copy = copyPart(e.module, `${convolution.name}_copy`, plan.copied, elements.input, layout, "features")
-  const kernel = channelKernel(e.module, kind, e.features)
-  const bands = Math.ceil(g.axes[0].output / band)
-  const line = product(g.axes.slice(1).map((axis) => axis.output))
+  const locals = { frame, scratch, image, input, kernel, batch, feature, column, quads, ...ranges }
+  return { e, code, convolution, plan, areas: areasOf(plan), elements, ...locals }
+}
 
+/** Writes a convolution whose groups are lanes; parameters as for `emitConvolution`. */
+export const emitChannelwise = (
+  e: Emission,
+  convolution: Convolution,
+  g: Geometry,
+  epilogue: Callable | undefined
+): Emitted => {
   const code = new Code([["frame", "i32"], ["begin", "i32"], ["end", "i32"]])
   const [frame, begin, end] = code.params
-  const [scratch, image, group, groupCount] = temporary(code, "scratch", "image", "group", "groups")
-  const [batch, one, output, outputCount] = temporary(code, "batch", "one", "output", "outputs")
-  const [feature, window, windowCount] = temporary(code, "feature", "window", "windows")
-  const [input, weights, source, target] = temporary(code, "input", "weights", "source", "target")
-  const [start, size, column, zero, quads] = temporary(code, "start", "size", "column", "zero", "quads")
-  const address = (buffer: Convolution["out"]): Code => {
-    const place = e.place(buffer)
-    return loadSlot(code, frame, place.slot).i32(place.offset).op("i32.add")
+  const positions = g.batch.size * product(g.axes.map((axis) => axis.output))
+  const steps = g.features.size * product(g.axes.map((axis) => axis.window))
+  if (positions * g.columns.size === 0) {
+    return { run: e.module.add(convolution.name, code), units: 0, nanoseconds: 0 }
   }
-
-  /** One block of k: copies of the input and of the kernel, and the sums of every column. */
-  const writeBlock = (): void => {
-    const [axis] = g.axes
-    code.i32(axis.window).get(window).op("i32.sub").set(windowCount)
-    atMost(code, windowCount, blockWindow)
-    sum(code, input, [feature, g.features.input * elements.input.bytes]).set(source)
-    sum(code, [output, axis.stride], [window, axis.kernelDilation]).set(start)
-    sum(code, [outputCount, axis.stride], [windowCount, axis.kernelDilation], 1 - axis.stride - axis.kernelDilation)
-    code.set(size).get(source).get(image).i32(1).get(groupCount).get(start).get(size).call(copy)
-    const steps = table(
-      code,
-      scratch,
-      areas.steps,
-      zero,
-      g.axes.map((a, d): Dimension => ({
-        count: d === 0 ? windowCount : a.window,
-        bytes: 4 * layout.axes[d] * a.kernelDilation
-      }))
-    )
-    const { bytes } = elements.kernel
-    code.i32(0).set(column)
-    each(code, column, numberOf(code, g.columns.size), 1, () => {
-      sum(code, weights, [column, g.columns.kernel * bytes], [feature, g.features.kernel * bytes])
-      sum(code, [window, axis.kernelStride * bytes]).op("i32.add").set(source)
-      sum(code, scratch, areas.kernel).set(target)
-      const inner = (d: number): number => product(g.axes.slice(d + 1).map((a) => a.window)) * block
-      const loops = g.axes.map((a, d) => ({
-        count: d === 0 ? windowCount : a.window,
-        source: a.kernelStride,
-        target: inner(d)
-      }))
-      const whole = block === g.groups.size ? block : groupCount
-      copyNest(
-        code,
-        e.module,
-        elements.kernel,
-        [...loops, { count: whole, source: g.groups.kernel, target: 1 }],
-        source,
-        target
-      )
-      sum(code, scratch, areas.rows).get(quads)
-      sum(code, scratch, areas.steps).get(steps)
-      sum(code, scratch, areas.kernel)
-      sum(code, scratch, [column, 4 * plan.rows * block], areas.results).i32(4 * block)
-      sum(code, groupCount, 7).i32(3).op("i32.shr_u")
-      code.get(feature).get(window).op("i32.or").call(kernel)
-    })
-  }
-
-  /** Puts the results of every column in their places. */
-  const writeResults = (): void => {
-    const [from, to] = temporary(code, "from", "to")
-    code.i32(0).set(column)
-    each(code, column, numberOf(code, g.columns.size), 1, () => {
-      sum(code, scratch, [column, 4 * plan.rows * block], areas.results).set(from)
-      address(convolution.out)
-      sum(code, [group, 4 * g.groups.output], [column, 4 * g.columns.output], [batch, 4 * g.batch.output]).op("i32.add")
-      sum(code, [output, 4 * g.axes[0].outputStride]).op("i32.add").set(to)
-      const axes = g.axes.map((a, d): Dimension => ({
-        count: d === 0 ? outputCount : a.output,
-        bytes: 4 * a.outputStride
-      }))
-      const columns = { count: groupCount, bytes: 4 * g.groups.output }
-      scatter(code, e.module, elements.words, { from, rowBytes: 4 * block, to, axes, columns })
-    })
-  }
-
+  const kind: Kind = convolution.out.dtype === "float32" ? "f32" : "i32"
+  const plan = planOf(g, kind)
+  const d = driverOf(e, code, convolution, plan)
+  const { areas, batch, column, feature, groups, image, outputs, scratch, window } = d
+  e.scratch(areas.size)
+  const copy = copyPart(e.module, `${convolution.name}_copy`, plan.copied, d.elements.input, plan.layout, "features")
+  const sums = channelKernel(e.module, kind, e.features)
+  const bands = Math.ceil(g.axes[0].output / plan.band)
+  const [one, features, featureCount] = temporary(code, "one", "features", "featureCount")
   loadSlot(code, frame, slots.scratch).set(scratch)
   sum(code, scratch, areas.image).set(image)
   each(code, begin, end, 1, () => {
-    const [rest, features, featureCount] = temporary(code, "rest", "features", "featureCount")
-    code.get(begin).i32(bands).op("i32.rem_u").i32(band).op("i32.mul").set(output)
-    code.get(begin).i32(bands).op("i32.div_u").tee(rest).i32(g.batch.size).op("i32.rem_u").set(batch)
-    code.get(rest).i32(g.batch.size).op("i32.div_u").i32(block).op("i32.mul").set(group)
-    code.i32(g.groups.size).get(group).op("i32.sub").set(groupCount)
-    atMost(code, groupCount, block)
-    code.i32(g.axes[0].output).get(output).op("i32.sub").set(outputCount)
-    atMost(code, outputCount, band)
-    sum(code, [group, g.groups.input * elements.input.bytes], [batch, g.batch.input * elements.input.bytes]).set(input)
-    address(convolution.x).get(input).op("i32.add").set(input)
-    address(convolution.y)
-    sum(code, [group, g.groups.kernel * elements.kernel.bytes]).op("i32.add").set(weights)
-    const positions = table(
-      code,
-      scratch,
-      areas.rows,
-      image,
-      g.axes.map((a, d): Dimension => ({
-        count: d === 0 ? outputCount : a.output,
-        bytes: 4 * layout.axes[d] * a.stride
-      }))
-    )
-    padTable(code, scratch, areas.rows, positions, image)
-    sum(code, positions, 3).i32(2).op("i32.shr_u").set(quads)
-    if (g.features.size * taps === 0) {
-      sum(code, scratch, areas.results).i32(0).i32(4 * g.columns.size * plan.rows * block).fill()
-    } else {
-      code.i32(0).set(feature)
-      each(code, feature, numberOf(code, g.features.size), 1, () => {
-        code.i32(0).set(window)
-        each(code, window, numberOf(code, g.axes[0].window), blockWindow, writeBlock)
-      })
+    writeUnit(d, begin, bands)
+    writePositions(d)
+    if (steps === 0) sum(code, scratch, areas.results).i32(0).i32(4 * g.columns.size * plan.rows * plan.block).fill()
+    else {
+      upTo(code, feature, g.features.size, 1, () =>
+        upTo(code, window[0], g.axes[0].window, plan.blockWindow, () => {
+          const entries = writeImage(d, copy)
+          upTo(code, column, g.columns.size, 1, () => writeSums(d, entries, sums))
+        }))
     }
-    writeResults()
+    upTo(code, column, g.columns.size, 1, () => writeColumn(d))
     if (epilogue === undefined) return
     code.i32(1).set(one)
-    sum(code, [group, g.columns.size]).set(features)
-    sum(code, [groupCount, g.columns.size]).set(featureCount)
-    const part = [[batch, one], [features, featureCount], [output, outputCount]] as const
-    writeEpilogue(code, convolution, epilogue, frame, part)
+    sum(code, [groups[0], g.columns.size]).set(features)
+    sum(code, [groups[1], g.columns.size]).set(featureCount)
+    writeEpilogue(code, convolution, epilogue, frame, [[batch, one], [features, featureCount], outputs])
   })
-  const blocks = Math.ceil(g.groups.size / block)
+  const blocks = Math.ceil(g.groups.size / plan.block)
   return {
     run: e.module.add(convolution.name, code),
     units: blocks * g.batch.size * bands,
     whole: true,
-    nanoseconds: 0.12 * blocks * block * g.batch.size * g.axes[0].output * line * g.columns.size *
-        Math.max(4, taps * g.features.size) + 200
+    nanoseconds: 0.12 * blocks * plan.block * positions * g.columns.size * Math.max(4, steps) + 200
   }
-}
-
-/** A variable that holds a number. */
-const numberOf = (code: Code, value: number): Local => {
-  const [local] = temporary(code, "number")
-  code.i32(value).set(local)
-  return local
 }

@@ -33,6 +33,8 @@ export interface Axis {
 
 /** A convolution by sizes and strides, of one group; and from one group to the next. */
 export interface Geometry {
+  /** Where the first elements are that belong to it. */
+  readonly first: { readonly kernel: number; readonly output: number }
   readonly groups: { readonly size: number; readonly input: number; readonly kernel: number; readonly output: number }
   readonly batch: { readonly size: number; readonly input: number; readonly output: number }
   readonly features: { readonly size: number; readonly input: number; readonly kernel: number }
@@ -84,6 +86,7 @@ export const geometryOf = ({ equation }: Convolution): Geometry => {
     }
   })
   return {
+    first: { kernel: 0, output: 0 },
     groups: {
       size: groups,
       input: params.batch_group_count > 1 ? batch * lhsStrides[lhs_spec[0]] : features * lhsStrides[lhs_spec[1]],

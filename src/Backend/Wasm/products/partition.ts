@@ -6,7 +6,7 @@ import type { Features } from "../emission.ts"
 import type { Convolution } from "../ir.ts"
 import { evenBlock, tileColumns } from "./blocking.ts"
 import { elementsOf, type Kind } from "./elements.ts"
-import { extent, type Geometry, geometryOf } from "./geometry.ts"
+import { extent, type Geometry } from "./geometry.ts"
 import { type Innermost, type Layout, layoutOf } from "./image.ts"
 import type { Way } from "./pack.ts"
 
@@ -130,7 +130,8 @@ const kernelStepOf = (g: Geometry, innermost: Innermost, plain: boolean): number
 }
 
 /** Even parts of a size, none above `most`, if possible. */
-const even = (size: number, most: number): number => Math.ceil(size / Math.max(1, Math.ceil(size / Math.max(1, most))))
+const evenPart = (size: number, most: number): number =>
+  Math.ceil(size / Math.max(1, Math.ceil(size / Math.max(1, most))))
 
 /** How panels of positions are gathered, and whether a run of ks goes along the last spatial axis too. */
 const rowsOf = (g: Geometry, innermost: Innermost, blockFeatures: number): Pick<Plan, "rowWay" | "joined"> => {
@@ -168,6 +169,16 @@ const columnWayOf = (
   }
 }
 
+const mostLines = (g: Geometry, batch: number): number =>
+  Math.max(1, Math.floor(mostPositions / Math.max(1, batch * product(g.axes.slice(1).map((axis) => axis.output)))))
+
+/** Parts that are bands of one image. */
+const bandsOf = (g: Geometry): Pick<Plan, "partBatch" | "band" | "mostBands"> => ({
+  partBatch: 1,
+  band: Math.max(1, evenPart(g.axes[0].output, mostLines(g, 1))),
+  mostBands: 1
+})
+
 /** The parts that positions are done in: images, a band of one, or a band of all. */
 const partsOf = (
   g: Geometry,
@@ -175,32 +186,32 @@ const partsOf = (
   innermost: Innermost
 ): Pick<Plan, "partBatch" | "band" | "mostBands"> => {
   const [{ output }] = g.axes
-  const line = product(g.axes.slice(1).map((axis) => axis.output))
-  const most = (batch: number) => Math.max(1, Math.floor(mostPositions / Math.max(1, line * batch)))
   if (order.find((axis) => sizeOf(g, axis) > 1) !== "batch" || innermost === "batch") {
     const partBatch = Math.max(1, g.batch.size)
-    return { partBatch, band: 1, mostBands: most(partBatch) }
+    return { partBatch, band: 1, mostBands: mostLines(g, partBatch) }
   }
-  const image = Math.max(1, line * output)
-  if (image >= fewPositions) return { partBatch: 1, band: Math.max(1, even(output, most(1))), mostBands: 1 }
+  const image = Math.max(1, product(g.axes.map((axis) => axis.output)))
+  if (image >= fewPositions) return bandsOf(g)
   return {
-    partBatch: Math.max(1, even(g.batch.size, Math.ceil(fewPositions / image))),
+    partBatch: Math.max(1, evenPart(g.batch.size, Math.ceil(fewPositions / image))),
     band: Math.max(1, output),
     mostBands: 1
   }
 }
 
-/** Decides how a convolution is computed. */
-export const planOf = (convolution: Convolution, features: Features): Plan => {
-  const g = geometryOf(convolution)
-  const rows = evenRows(g)
-  const innermost = innermostOf(g, rows?.order)
+/** Decides how a convolution is computed; `byImage` is for units that are bands of one image with all its columns. */
+export const planOf = (convolution: Convolution, g: Geometry, features: Features, byImage: boolean): Plan => {
+  const even = evenRows(g)
+  // The rows of one image are a stretch only if the batch is outermost.
+  const isStretch = !byImage || g.batch.size === 1 || even?.order.find((axis) => sizeOf(g, axis) > 1) === "batch"
+  const rows = isStretch ? even : undefined
+  const innermost = byImage ? "features" : innermostOf(g, rows?.order)
   const axes = [...g.axes.keys()]
   const order: ReadonlyArray<PositionAxis> = rows?.order ??
     (innermost === "batch" ? [...axes, "batch"] : ["batch", ...axes])
   const [blockFeatures, blockWindow] = blocksOfK(g, innermost)
   const { joined, rowWay } = rowsOf(g, innermost, blockFeatures)
-  const parts = partsOf(g, order, innermost)
+  const parts = byImage ? bandsOf(g) : partsOf(g, order, innermost)
   const outputs = Math.min(g.axes[0].output, parts.band * parts.mostBands)
   const extents = g.axes.map((axis, d) =>
     d === 0 ? extent(axis, outputs, blockWindow) : extent(axis, axis.output, axis.window)
@@ -209,7 +220,7 @@ export const planOf = (convolution: Convolution, features: Features): Plan => {
   const tile = tileColumns(features)
   const { size } = g.columns
   const rowUnits = g.groups.size * Math.ceil(g.batch.size / parts.partBatch) * Math.ceil(g.axes[0].output / parts.band)
-  const wanted = Math.min(Math.ceil(pieces / Math.max(1, rowUnits)), Math.floor(size / tile / 2))
+  const wanted = byImage ? 1 : Math.min(Math.ceil(pieces / Math.max(1, rowUnits)), Math.floor(size / tile / 2))
   const steps = g.features.size * product(g.axes.map((axis) => axis.window))
   const kind: Kind = convolution.out.dtype === "float32" ? "f32" : "i32"
   const kernelStep = kernelStepOf(g, innermost, elementsOf(convolution.y.dtype, kind).plain)

@@ -104,8 +104,9 @@ const isWide = (features: Features): boolean => {
  * The features that can be relied upon, of those that the engine seems to have. Takes some milliseconds, and with
  * `wide` as long as it takes until the engine has optimised the kernels.
  */
-export const verified = ({ relaxed, wide }: Features): Features => {
+export const verified = (claimed: Features): Features => {
   const plain = { relaxed: false, wide: false }
-  const fused = relaxed && agree(plain, { relaxed: true, wide: false }, few, tolerance)
-  return { relaxed: fused, wide: wide && isWide({ relaxed: fused, wide }) }
+  const relaxed = claimed.relaxed && agree(plain, { relaxed: true, wide: false }, few, tolerance)
+  const narrow = { relaxed, fused: relaxed && claimed.fused === true, wide: false }
+  return { ...narrow, wide: claimed.wide && isWide({ ...narrow, wide: true }) }
 }
