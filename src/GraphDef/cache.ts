@@ -91,8 +91,9 @@ export const flattener = (): Flattener => {
   const byRoot = new WeakMap<object, Array<Kept>>()
   return (value) => {
     const surface = surfaceOf(value)
-    if (surface.roots.length === 0) return flatten(value)
-    const kept = byRoot.get(surface.roots[0]) ?? []
+    // What holds arrays alone is kept by the memory itself.
+    const root = surface.roots[0] ?? byRoot
+    const kept = byRoot.get(root) ?? []
     const at = kept.findIndex((k) => sameList(k.roots, surface.roots) && sameShape(k.shape, surface.shape))
     if (at >= 0) {
       const found = kept[at]
@@ -103,7 +104,7 @@ export const flattener = (): Flattener => {
     if (flat.guards !== undefined && !surface.shape.some(isOpaque)) {
       if (kept.length === most) kept.shift()
       kept.push(keep(surface, flat))
-      byRoot.set(surface.roots[0], kept)
+      byRoot.set(root, kept)
     }
     return flat
   }

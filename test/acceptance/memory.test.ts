@@ -50,15 +50,15 @@ describe("memory", () => {
       )
       // A new array at every step, as from a data set.
       const batch = (i: number) => T.array(new Float32Array(256).fill(Math.sin(i)))
-      const grown = yield* leastGrowth(
-        (i) => step(model, optimizer, batch(i).reshape([64, 4]), T.ones([64, 1])),
-        10_000
-      )
-      assert.isBelow(grown, perStep * 2500)
+      const train = (i: number) => step(model, optimizer, batch(i).reshape([64, 4]), T.ones([64, 1]))
+      yield* train(0)
+      // A backend may keep the elements of Variables in its memory: what it keeps after one step, it keeps.
+      const first = yield* backend.memory
+      assert.isBelow(yield* leastGrowth(train, 10_000), perStep * 2500)
       assert.strictEqual(step.traces(), 1)
-      assert.strictEqual((yield* backend.memory).liveBytes, 0)
-      assert.strictEqual((yield* backend.memory).liveBuffers, 0)
-      assert.strictEqual(yield* T.item(yield* Ref.get(optimizer.step)), 10_000)
+      const { liveBuffers, liveBytes } = yield* backend.memory
+      assert.deepStrictEqual({ liveBuffers, liveBytes }, { liveBuffers: first.liveBuffers, liveBytes: first.liveBytes })
+      assert.strictEqual(yield* T.item(yield* Ref.get(optimizer.step)), 10_001)
     }).pipe(Effect.provide(Live)), 60_000)
 
   it.effect("is flat over 10,000 writes of a Variable outside of jit: chains do not grow", () =>

@@ -25,6 +25,7 @@ import type { Compiled } from "./ir.ts"
 import { assemble, type EmitKernel } from "./runtime/assemble.ts"
 import { Engine, ForeignStorage, type Loaded } from "./runtime/Engine.ts"
 import { AllocationFailed } from "./runtime/Heap.ts"
+import { beyondMemory } from "./runtime/sizes.ts"
 
 const name = "wasm"
 
@@ -99,6 +100,8 @@ export const make = (engine: Engine, stages: Stages): Effect.Effect<Backend["Ser
     }
 
     const load = (program: Program, aliases: ReadonlyArray<Alias>): Ready => {
+      const beyond = beyondMemory(program)
+      if (beyond !== undefined) return { _tag: "TooLarge", bytes: beyond }
       const compiled = stages.compile(program)
       // An input that another output hands through must not be overwritten before that is taken out.
       const free = aliases.filter(([output, input]) =>

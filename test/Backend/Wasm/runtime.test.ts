@@ -207,6 +207,23 @@ describe("failures of the Wasm backend", () => {
       yield* nothingLivesBut()
     }).pipe(Effect.provide(layerWith({ maximumMemory: 2 ** 20 }))))
 
+  it.effect("an array that no memory holds is refused also where it would not be written", () =>
+    Effect.gen(function*() {
+      const backend = yield* Backend
+      const fused = (shape: ReadonlyArray<number>) =>
+        trace([f32(2)], (x) => [lax.reduceSum(lax.exp(lax.broadcastInDim(x, [2, ...shape], [0])))])
+      for (const shape of [[2 ** 16, 2 ** 16], [2 ** 20, 2 ** 20, 2 ** 10], [2 ** 15, 2 ** 15]]) {
+        const error = yield* Effect.flip(Effect.flatMap(backend.compile(fused(shape)), (e) => e.run([host(1, 2)])))
+        const bytes = shape.reduce((n, size) => n * size, 8)
+        assert.deepInclude(error, { _tag: "OutOfMemory", bytes })
+      }
+      // One byte an element: memory could hold them, but loops cannot count them.
+      const counted = trace([f32(2)], (x) => [lax.reduceOr(lax.lt(lax.broadcastInDim(x, [2, 2 ** 30], [0]), 1))])
+      const error = yield* Effect.flip(Effect.flatMap(backend.compile(counted), (e) => e.run([host(1, 2)])))
+      assert.strictEqual(error._tag, "OutOfMemory")
+      yield* nothingLivesBut()
+    }).pipe(Effect.provide(wasm)))
+
   it.effect("an array of another backend is refused", () =>
     Effect.gen(function*() {
       const backend = yield* Backend

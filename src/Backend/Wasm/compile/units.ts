@@ -20,6 +20,8 @@ export interface Unit {
   readonly epilogue: { readonly roots: ReadonlyArray<Value>; readonly stores: ReadonlyArray<Store> } | undefined
   readonly reads: ReadonlySet<Value>
   readonly writes: ReadonlyArray<Value>
+  /** How much writing its loop was. */
+  readonly size: number
 }
 
 const positionOf = (value: Value): number => value.node?.position ?? -1
@@ -45,7 +47,8 @@ const rowsAreMany = (cluster: Cluster): boolean => {
 }
 
 /** Clusters grow no larger: every merge writes the whole kernel again, and V8 compiles huge functions slowly. */
-const mostRoots = 32
+const mostRoots = 24
+const largest = 1024
 /** Units are merged only with those that are no further away in the order of execution, ... */
 const farthest = 256
 /** ... and of all that read the same with the nearest few. */
@@ -118,7 +121,7 @@ export class Units {
     for (const x of node.inputs) rootsBelow(x, this.#roots.isRoot, reads)
     for (const body of node.bodies) for (const x of captured(body)) rootsBelow(x, this.#roots.isRoot, reads)
     const { outputs: writes, position } = node
-    this.#add({ position, node, cluster: undefined, loop: undefined, epilogue: undefined, reads, writes })
+    this.#add({ position, node, cluster: undefined, loop: undefined, epilogue: undefined, reads, writes, size: 0 })
   }
 
   #readsOf(roots: ReadonlyArray<Value>): ReadonlySet<Value> {
@@ -129,7 +132,9 @@ export class Units {
   }
 
   #clusterUnit(cluster: Cluster): Unit {
+    const before = this.#around.work.visits
     const loop = build(cluster, this.#around, nameOf(cluster.roots))
+    const size = this.#around.work.visits - before
     return {
       position: Math.max(...cluster.roots.map(positionOf)),
       node: undefined,
@@ -137,7 +142,8 @@ export class Units {
       loop,
       epilogue: undefined,
       reads: this.#readsOf(cluster.roots),
-      writes: cluster.roots
+      writes: cluster.roots,
+      size
     }
   }
 
@@ -177,7 +183,7 @@ export class Units {
     if (a.cluster === undefined || b.cluster === undefined || a === b) return undefined
     const space = joined(a.cluster.space, b.cluster.space)
     if (space === undefined) return undefined
-    if (a.cluster.roots.length + b.cluster.roots.length > mostRoots) return undefined
+    if (a.cluster.roots.length + b.cluster.roots.length > mostRoots || a.size + b.size > largest) return undefined
     const roots = [...a.cluster.roots, ...b.cluster.roots].toSorted((x, y) => positionOf(x) - positionOf(y))
     const cluster: Cluster = { roots, space }
     const rows = space.reduced.length > 0

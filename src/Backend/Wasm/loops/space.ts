@@ -137,7 +137,12 @@ const price = (lanes: Dimension, isColumns: boolean, innerSize: number, found: T
     const stride = strideOf(a, lanes)
     return stride === 1 ? 1 : stride === 0 ? 0.5 : 6
   }
-  const store = (a: Affine) => strideOf(a, lanes) === 1 || a.strides.length <= lanes.at ? 1 : 6
+  // A row's result is stored once.
+  const perRow = isColumns ? 6 : 0
+  const store = (a: Affine) => {
+    const stride = strideOf(a, lanes)
+    return stride === 1 || a.strides.length <= lanes.at ? 1 : stride === 0 ? perRow : 6
+  }
   const sum = (xs: ReadonlyArray<Affine>, of: (a: Affine) => number) => xs.reduce((n, a) => n + of(a), 0)
   const vector = found.operations + sum(found.loads, load) + sum(found.stores, store)
   const waste = Math.ceil(lanes.size / 4) / lanes.size

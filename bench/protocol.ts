@@ -1,0 +1,31 @@
+/** What the benchmark says to the processes that run libraries. Each has one workload prepared at a time. */
+import { Schema } from "effect"
+import { Rpc, RpcGroup } from "effect/rpc"
+
+/** The library cannot do it. */
+export class PeerFailure extends Schema.TaggedError<PeerFailure>()("PeerFailure", { reason: Schema.String }) {
+  override get message(): string {
+    return this.reason
+  }
+}
+
+/** float32 elements as bytes. */
+const Output = Schema.Struct({ name: Schema.String, bytes: Schema.Uint8Array })
+
+export class Commands extends RpcGroup.make(
+  /** Prepares a workload instead of the one before, runs it, and gives what came out. */
+  Rpc.make("prepare", { payload: { workload: Schema.String }, success: Schema.Array(Output), error: PeerFailure }),
+  /** Runs it some more times: milliseconds for all. */
+  Rpc.make("repeat", { payload: { times: Schema.Int }, success: Schema.Finite, error: PeerFailure }),
+  /**
+   * Prepares a training in a process that did nothing before: milliseconds of the first step, and how much memory the
+   * process took for that and for some steps more, in MiB.
+   */
+  Rpc.make("firstCall", {
+    payload: { workload: Schema.String },
+    success: Schema.Struct({ ms: Schema.Finite, mebibytes: Schema.Finite }),
+    error: PeerFailure
+  }),
+  /** What a loop of multiplications and additions in registers reaches, in GFLOP/s. */
+  Rpc.make("peak", { success: Schema.Finite })
+) {}
