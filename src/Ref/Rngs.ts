@@ -13,6 +13,7 @@ import * as Ref from "effect/Ref"
 import { add, broadcastTo } from "../Tensor/lax/index.ts"
 import * as Random from "../Tensor/random/index.ts"
 import { make } from "../Tensor/ShapedArray.ts"
+import * as Storage from "../Tensor/Storage.ts"
 import { fromHost, isTensor, literal, type Tensor } from "../Tensor/Tensor.ts"
 import { Module } from "./Module.ts"
 import { RngCount, RngKey, type Variable } from "./Variable.ts"
@@ -114,12 +115,14 @@ export class RngStream extends Module("RngStream")<{
 const shapeOf = (n: Copies): ReadonlyArray<number> => typeof n === "number" ? [n] : n
 
 /**
- * The count after this one. A count in host memory stays there, so that building a model starts no computation for it.
+ * The count after this one. One that is at hand is counted on in host memory, so that building a model starts no
+ * computation for it.
  */
 const successor = (count: Tensor): Tensor => {
   const { source } = count
-  return count.ndim === 0 && source._tag === "Concrete" && source.storage._tag === "Host"
-    ? fromHost(count.aval, Uint32Array.of(source.storage.data[0] + 1))
+  const data = count.ndim === 0 && source._tag === "Concrete" ? Storage.elements(source.storage) : undefined
+  return data !== undefined
+    ? fromHost(count.aval, Uint32Array.of(data[0] + 1))
     : add(count, broadcastTo(literal(1, "uint32"), count.shape))
 }
 

@@ -9,17 +9,13 @@ export interface HostStorage {
   readonly data: TypedArray
 }
 
-/** A backend instance as the owner of device buffers. */
-export interface Owner {
-  /** A copy of a buffer's elements, if they can be read at once: printing shows them then. */
-  readonly peek?: ((handle: object) => TypedArray | undefined) | undefined
-}
-
-/** Elements in a device buffer. Only the backend instance `owner` can read `handle`. */
+/** Elements in a device buffer. Only the backend instance `owner` can use `handle`. */
 export interface DeviceStorage {
   readonly _tag: "Device"
-  readonly owner: Owner
+  readonly owner: object
   readonly handle: object
+  /** A copy of the elements, of devices that have them at hand; undefined while they cannot be read. */
+  readonly read?: () => TypedArray | undefined
 }
 
 /** Computed elements. */
@@ -29,8 +25,11 @@ export type Storage = HostStorage | DeviceStorage
 export const host = (data: TypedArray): HostStorage => ({ _tag: "Host", data })
 
 /** Elements in a device buffer of `owner`. */
-export const device = (owner: Owner, handle: object): DeviceStorage => ({ _tag: "Device", owner, handle })
+export const device = (
+  owner: object,
+  handle: object,
+  read?: () => TypedArray | undefined
+): DeviceStorage => read === undefined ? { _tag: "Device", owner, handle } : { _tag: "Device", owner, handle, read }
 
-/** The elements, if they can be read at once. */
-export const peek = (storage: Storage): TypedArray | undefined =>
-  storage._tag === "Host" ? storage.data : storage.owner.peek?.(storage.handle)
+/** The elements, if they can be had at once. */
+export const elements = (self: Storage): TypedArray | undefined => self._tag === "Host" ? self.data : self.read?.()

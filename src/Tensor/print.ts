@@ -9,7 +9,7 @@ import * as DType from "./DType.ts"
 import { decode, nearest } from "./float16.ts"
 import * as Shape from "./Shape.ts"
 import * as ShapedArray from "./ShapedArray.ts"
-import { peek } from "./Storage.ts"
+import * as Storage from "./Storage.ts"
 import type { Tensor } from "./Tensor.ts"
 
 const lineWidth = 75
@@ -201,21 +201,20 @@ const elements = (shape: Shape.Shape, dtype: DType.DType, at: (offset: number) =
 
 const tuple = (shape: Shape.Shape): string => shape.length === 1 ? `(${shape[0]},)` : `(${shape.join(", ")})`
 
-/** The elements alone, as `Debug.print` shows them; the shape where they cannot be read at once. */
+/** The elements alone, as `Debug.print` shows them; the shape where they are not at hand. */
 export const formatElements = (x: Tensor): string => {
   const { shape, source } = x
   const unknown = `shape=${tuple(shape)}`
   if (x.size === 0) return `[], ${unknown}`
   if (source._tag === "Literal") return elements(shape, x.dtype, () => source.value)
   if (source._tag !== "Concrete" || ShapedArray.byteSize(x.aval) >= largest) return unknown
-  const data = peek(source.storage)
-  if (data === undefined) return unknown
-  return elements(shape, x.dtype, (i) => decode(data[i], x.dtype))
+  const data = Storage.elements(source.storage)
+  return data === undefined ? unknown : elements(shape, x.dtype, (i) => decode(data[i], x.dtype))
 }
 
 /**
- * An array as text. Elements are shown when they can be read at once and the array is smaller than a mebibyte; an array
- * that has not been computed, or is on a device, shows its shape; the argument of a traced function shows as
+ * An array as text. Elements are shown when they are at hand and the array is smaller than a mebibyte; an array
+ * that has not been computed, or is on a device that must be asked for them, shows its shape; the argument of a traced function shows as
  * `Traced<f32[2,3]>`.
  */
 export const format = (x: Tensor): string => {

@@ -78,7 +78,7 @@ const vector = (n: number, dtype: DType, seed = 0): Tensor =>
 const epsilons: Readonly<Partial<Record<DType, number>>> = { float32: 2 ** -23, float16: 2 ** -10, bfloat16: 2 ** -7 }
 
 /** Results as they are compared: to the bit, or each within its bound. */
-type Check = (x: Tensor, message: string) => Effect.Effect<void, nnx.BackendError, nnx.Backend>
+type Check = (x: Tensor, message: string) => Effect.Effect<void, unknown, nnx.Backend>
 
 const bytes = (x: Tensor) => Effect.map(T.toTypedArray(x, { raw: true }), (data) => [x.dtype, x.shape.join(), ...data])
 

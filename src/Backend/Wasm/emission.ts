@@ -29,6 +29,7 @@ export const slots = { arena: 0, constants: 1, scratch: 2, locals: 3, first: 4 }
  *   memory.
  * - An output that takes the place of a donated input may have that input's place. If it has another, the runtime
  *   copies it there at the end.
+ * - An output that is to stay where it is computed has a slot of its own.
  * - All else is in the slot `arena`.
  */
 export interface Plan {
@@ -41,6 +42,8 @@ export interface Plan {
   /** A thread's own memory for rows (`Buffer.local`), in the slot `locals`. */
   readonly localBytes: number
   readonly slotCount: number
+  /** Outputs with a slot of their own, at offset 0: the runtime gives them memory. */
+  readonly own?: ReadonlySet<Buffer>
 }
 
 /** What the engine offers beyond 128-bit SIMD. */

@@ -1,11 +1,13 @@
 /**
  * The Wasm backend: `wasm`, in Node and in browsers. A compiled Program is one WebAssembly module, which JavaScript
- * enters once a run. State that jitted functions write stays in its memory.
+ * enters once a run. State that jitted functions write stays in its memory, and so do large arrays.
  *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type { Program } from "../../Program/Program.ts"
+import { simplify } from "../../Program/simplify.ts"
 import { Backend } from "../Backend.ts"
 import { compile } from "./compile/index.ts"
 import { emitKernel } from "./emitKernel.ts"
@@ -38,14 +40,24 @@ export interface Options {
   readonly background?: boolean
   /** The most bytes of memory: 4 GiB by default, which is the most that there can be. */
   readonly maximumMemory?: number
+  /**
+   * How many bytes of large arrays, beside state, stay in that memory where they were computed: an eighth of
+   * `maximumMemory` by default. What was used longest ago is moved out to make room. With 0 every result is copied out.
+   */
+  readonly residentBytes?: number
 }
 
-const engine = ({ background, maximumMemory = 2 ** 32, threads = 1 }: Options): Engine => {
+const engine = (
+  { background, maximumMemory = 2 ** 32, residentBytes = maximumMemory / 8, threads = 1 }: Options
+): Engine => {
   const together = (threads > 1 || background === true) && workersAvailable()
   const heap = new Heap({ shared: together, maximumMemory })
   const crew = together ? new Workers(heap.memory, { threads, background: background ?? true }) : noCrew
-  return new Engine(heap, new Residents(heap), crew)
+  return new Engine(heap, new Residents(heap, { budget: residentBytes }), crew)
 }
+
+/** The compiler takes Programs that only run: custom derivatives and names are inlined. */
+const compiled = (program: Program) => compile(simplify(program, { final: true }))
 
 /**
  * The Wasm backend with options.
@@ -66,7 +78,7 @@ const engine = ({ background, maximumMemory = 2 ** 32, threads = 1 }: Options): 
 export const layerWith = (options: Options): Layer.Layer<Backend> =>
   Layer.effect(
     Backend,
-    Effect.suspend(() => make(engine(options), { compile, plan, emitKernel, features: verified(features()) }))
+    Effect.suspend(() => make(engine(options), { compile: compiled, plan, emitKernel, features: verified(features()) }))
   )
 
 /**

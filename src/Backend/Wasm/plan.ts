@@ -296,8 +296,8 @@ const liveBytesOf = (lives: ReadonlyArray<Life>): number => {
   return most
 }
 
-/** Plans the memory of a compiled Program. */
-export const plan = (compiled: Compiled, aliases: Aliases = []): Plan => {
+/** Plans the memory of a compiled Program. `staying`: the numbers of outputs that stay where they are computed. */
+export const plan = (compiled: Compiled, aliases: Aliases = [], staying: ReadonlyArray<number> = []): Plan => {
   const timeline = new Timeline()
   timeline.steps(compiled.steps)
   const end = timeline.now + 1
@@ -340,6 +340,14 @@ export const plan = (compiled: Compiled, aliases: Aliases = []): Plan => {
       !moving.has(out.buffer) && inPlace(kernel, out.buffer, buffer)
     const slot = inputs[input]
     if (slot !== undefined && !isPassed && (free || own) && !bySlot.has(out.buffer)) bySlot.set(out.buffer, slot)
+  }
+
+  const own = new Set<Buffer>()
+  for (const output of staying) {
+    const out = compiled.outputs[output]
+    if (out._tag !== "Buffer" || !lives.has(out.buffer) || bySlot.has(out.buffer)) continue
+    bySlot.set(out.buffer, next++)
+    own.add(out.buffer)
   }
 
   // Temporary buffers written over others that end where they begin.
@@ -386,6 +394,7 @@ export const plan = (compiled: Compiled, aliases: Aliases = []): Plan => {
   return {
     places,
     homes,
+    own,
     slotCount: next,
     arenaBytes: bytes,
     liveBytes: liveBytesOf(all),

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { hasEffects, type Program } from "../../Program/Program.ts"
 import * as DTypes from "../../Tensor/DType.ts"
+import * as ShapedArray from "../../Tensor/ShapedArray.ts"
 import type { DeviceStorage, Storage } from "../../Tensor/Storage.ts"
 import {
   type Alias,
@@ -23,7 +24,7 @@ import { checkDTypes } from "../checkDTypes.ts"
 import type { Features, Plan } from "./emission.ts"
 import type { Compiled } from "./ir.ts"
 import { assemble, type EmitKernel } from "./runtime/assemble.ts"
-import { Engine, ForeignStorage, type Loaded } from "./runtime/Engine.ts"
+import { Engine, ForeignStorage, type Loaded, Trapped } from "./runtime/Engine.ts"
 import { AllocationFailed } from "./runtime/Heap.ts"
 import { beyondMemory } from "./runtime/sizes.ts"
 
@@ -41,7 +42,7 @@ const longFrom = 4
 export interface Stages {
   /** Throws `UnsupportedOperation`. */
   readonly compile: (program: Program) => Compiled
-  readonly plan: (compiled: Compiled, aliases: ReadonlyArray<Alias>) => Plan
+  readonly plan: (compiled: Compiled, aliases: ReadonlyArray<Alias>, staying: ReadonlyArray<number>) => Plan
   readonly emitKernel: EmitKernel
   readonly features: Features
   /** As `Target` has it. */
@@ -60,30 +61,44 @@ type Ready = { readonly _tag: "Loaded"; readonly loaded: Loaded } | {
   readonly bytes: number
 }
 
+interface State {
+  closed: boolean
+  /** Why it was lost before that. */
+  trapped?: string
+  running: boolean
+  compiled: number
+  cacheHits: number
+  runs: number
+  kernels: number
+}
+
 /** The service of one engine, which it closes with the Scope. */
 export const make = (engine: Engine, stages: Stages): Effect.Effect<Backend["Service"], never, Scope.Scope> =>
   Effect.gen(function*() {
-    const state = { closed: false, running: false, compiled: 0, cacheHits: 0, runs: 0, kernels: 0 }
+    const state: State = { closed: false, running: false, compiled: 0, cacheHits: 0, runs: 0, kernels: 0 }
     const waiting: Array<() => void> = []
     const cache = new ProgramCache<Map<string, Executable>>(capacity)
-    const lost = new DeviceLost({ backend: name, reason: "its Scope was closed" })
-    yield* Effect.addFinalizer(() =>
-      Effect.sync(() => {
-        state.closed = true
-        cache.clear()
-        engine.close()
-        for (const resume of waiting.splice(0)) resume()
-      })
-    )
+    const lost = (): DeviceLost => new DeviceLost({ backend: name, reason: state.trapped ?? "its Scope was closed" })
+    const close = (): void => {
+      state.closed = true
+      cache.clear()
+      engine.close()
+      for (const resume of waiting.splice(0)) resume()
+    }
+    yield* Effect.addFinalizer(() => Effect.sync(close))
 
-    const toError = (thrown: unknown): Effect.Effect<never, BackendError> =>
-      thrown instanceof AllocationFailed
-        ? Effect.fail(
+    const toError = (thrown: unknown): Effect.Effect<never, BackendError> => {
+      if (thrown instanceof AllocationFailed) {
+        return Effect.fail(
           new OutOfMemory({ backend: name, bytes: thrown.bytes, liveBytes: engine.residents.liveBytes })
         )
-        : thrown instanceof ForeignStorage
-        ? Effect.fail(unavailable)
-        : Effect.die(thrown)
+      }
+      if (thrown instanceof ForeignStorage) return Effect.fail(unavailable)
+      if (!(thrown instanceof Trapped)) return Effect.die(thrown)
+      state.trapped = thrown.message
+      close()
+      return Effect.fail(lost())
+    }
 
     /** Waits until the run that goes on in the background is over. */
     const idle = Effect.callback<void>((resume) => {
@@ -91,7 +106,7 @@ export const make = (engine: Engine, stages: Stages): Effect.Effect<Backend["Ser
       else resume(Effect.void)
     })
 
-    const now = (f: () => ReadonlyArray<Storage>): Effect.Effect<ReadonlyArray<Storage>, BackendError> => {
+    const now = <A>(f: () => A): Effect.Effect<A, BackendError> => {
       try {
         return Effect.succeed(f())
       } catch (thrown) {
@@ -107,7 +122,11 @@ export const make = (engine: Engine, stages: Stages): Effect.Effect<Backend["Ser
       const free = aliases.filter(([output, input]) =>
         compiled.outputs.every((o, i) => i === output || o._tag !== "Input" || o.index !== input)
       )
-      const plan = stages.plan(compiled, free)
+      const replacing = new Set(aliases.map(([output]) => output))
+      const staying = program.outputs.flatMap(({ aval }, i) =>
+        ShapedArray.byteSize(aval) >= engine.residents.from && !replacing.has(i) ? [i] : []
+      )
+      const plan = stages.plan(compiled, free, staying)
       if (plan.arenaBytes > engine.heap.limit) return { _tag: "TooLarge", bytes: plan.arenaBytes }
       const { maximumPages, shared } = engine.heap
       const assembled = assemble(compiled, plan, stages.emitKernel, { ...stages, shared, maximumPages })
@@ -132,7 +151,7 @@ export const make = (engine: Engine, stages: Stages): Effect.Effect<Backend["Ser
           for (const next of waiting.splice(0)) next()
         }
         try {
-          engine.start(loaded, inputs, donated, (finish) => end(state.closed ? Effect.fail(lost) : now(finish)))
+          engine.start(loaded, inputs, donated, (finish) => end(state.closed ? Effect.fail(lost()) : now(finish)))
         } catch (thrown) {
           end(toError(thrown))
         }
@@ -148,7 +167,7 @@ export const make = (engine: Engine, stages: Stages): Effect.Effect<Backend["Ser
         donated: ReadonlyArray<boolean> = []
       ): Effect.Effect<ReadonlyArray<Storage>, BackendError> =>
         Effect.suspend(() => {
-          if (state.closed) return Effect.fail(lost)
+          if (state.closed) return Effect.fail(lost())
           if (state.running) return Effect.flatMap(idle, () => run(inputs, donated))
           if (ready._tag === "TooLarge") return toError(new AllocationFailed(ready.bytes))
           state.runs++
@@ -184,9 +203,8 @@ export const make = (engine: Engine, stages: Stages): Effect.Effect<Backend["Ser
 
     const download = (storage: DeviceStorage): Effect.Effect<DTypes.TypedArray, BackendError> =>
       Effect.suspend((): Effect.Effect<DTypes.TypedArray, BackendError> => {
-        if (state.closed) return Effect.fail(lost)
-        const resident = engine.residents.of(storage)
-        return resident === undefined ? Effect.fail(unavailable) : Effect.succeed(engine.download(resident))
+        if (state.closed) return Effect.fail(lost())
+        return now(() => engine.elements(storage))
       })
 
     return {

@@ -11,6 +11,7 @@ import * as lax from "../lax/index.ts"
 import type { Index as IndexOf, Slice } from "../Methods.ts"
 import * as Shape from "../Shape.ts"
 import * as ShapedArray from "../ShapedArray.ts"
+import * as Storage from "../Storage.ts"
 import { fromHost, isTensor, type Tensor } from "../Tensor.ts"
 import { filled } from "./promotion.ts"
 
@@ -158,14 +159,14 @@ const maskPositions = (mask: Tensor): ReadonlyArray<Int32Array> => {
   if (source._tag === "Argument") {
     throw new ConcretizationError({ transform: source.scope.transform, array: ShapedArray.format(mask.aval) })
   }
-  if (source._tag !== "Concrete" || source.storage._tag !== "Host") {
+  const data = source._tag === "Concrete" ? Storage.elements(source.storage) : undefined
+  if (data === undefined) {
     return fail(
       "a mask whose values are known, since the result's shape depends on them",
       `${ShapedArray.format(mask.aval)}, not computed yet or on a device`,
       "use where(mask, x, y), or compute the mask before this line"
     )
   }
-  const { data } = source.storage
   const strides = Shape.strides(mask.shape)
   const flat = Shape.range(mask.size).filter((i) => data[i] !== 0)
   return mask.shape.map((d, axis) => Int32Array.from(flat, (i) => Math.floor(i / strides[axis]) % d))

@@ -202,7 +202,7 @@ const unknownMask = (indices: ReadonlyArray<Index>, x: Tensor): Tensor | undefin
   const [mask] = indices
   if (indices.length !== 1 || !isTensor(mask) || mask.dtype !== "bool" || mask.ndim === 0) return undefined
   const { source } = mask
-  const known = source._tag === "Concrete" && source.storage._tag === "Host"
+  const known = source._tag === "Concrete" && (source.storage._tag === "Host" || source.storage.read !== undefined)
   return !known && mask.shape.every((d, i) => d === x.shape[i]) ? mask : undefined
 }
 

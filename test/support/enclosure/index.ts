@@ -13,6 +13,9 @@ export { type Enclosure, exact } from "./values.ts"
 
 const isSure = (x: Enclosure): boolean => x.lo === x.hi
 
+/** Is it known of every element whether it is nan? Only then do both ends tell the least or the largest of some. */
+const isClear = (x: Enclosure): boolean => x.lo.every((a, i) => !isAnything(a, x.hi[i]))
+
 const unknowns = (avals: ReadonlyArray<ShapedArray>): ReadonlyArray<Enclosure> =>
   avals.map((aval) => unknown(aval.shape, aval.dtype))
 
@@ -87,12 +90,16 @@ const apply = (equation: Equation, xs: ReadonlyArray<Enclosure>): ReadonlyArray<
       return xs.slice(1).every(isSure) ? endwise(equation, xs) : unknowns([out])
     case "dynamic_update_slice":
       return xs.slice(2).every(isSure) ? endwise(equation, xs) : unknowns([out])
+    case "reduce_window_max":
+    case "reduce_window_min":
+      return isClear(x) ? endwise(equation, xs) : unknowns([out])
     case "scatter":
     case "scatter_min":
-    case "scatter_max":
-      return isSure(xs[1]) && xs.every((v) => v.lo.every((a) => !Number.isNaN(a)))
-        ? endwise(equation, xs)
-        : unknowns([out])
+    case "scatter_max": {
+      const known = primitive === "scatter" || (isClear(x) && isClear(xs[2]))
+      const hasNan = xs.some((v) => v.lo.some(Number.isNaN))
+      return isSure(xs[1]) && known && !hasNan ? endwise(equation, xs) : unknowns([out])
+    }
     case "scatter_add": {
       if (!isSure(xs[1])) return unknowns([out])
       const [lo] = endwise(equation, xs)
@@ -102,7 +109,8 @@ const apply = (equation: Equation, xs: ReadonlyArray<Enclosure>): ReadonlyArray<
     case "scatter_mul":
       return exactly(equation, xs, xs[2]?.lo.length ?? 1)
     case "sort":
-      return xs.length === 1 && equation.params.num_keys === 1 || xs.slice(0, equation.params.num_keys).every(isSure)
+      return xs.every(isClear) && xs.length === 1 && equation.params.num_keys === 1 ||
+          xs.slice(0, equation.params.num_keys).every(isSure)
         ? endwise(equation, xs)
         : unknowns(equation.outputs.map((v) => v.aval))
     case "top_k":
@@ -114,6 +122,10 @@ const apply = (equation: Equation, xs: ReadonlyArray<Enclosure>): ReadonlyArray<
       return exactly(equation, xs, 0)
     case "debug_callback":
       return []
+    case "iota": {
+      const [{ lo }] = endwise(equation, xs)
+      return [exact(out.shape, out.dtype, lo.map((n) => hold(n, out.dtype)))]
+    }
     default:
       return [elementwise(equation, xs) ?? structural(equation, xs, out)]
   }

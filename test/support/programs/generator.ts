@@ -54,7 +54,9 @@ const sizes: ReadonlyArray<readonly [number, number]> = [
   [16, 4],
   [17, 4],
   [33, 3],
-  [65, 1]
+  [48, 2],
+  [65, 2],
+  [130, 1]
 ]
 
 /** Of the sizes few are used in one Program, so that arrays fit each other. */
@@ -63,7 +65,7 @@ export const paletteOf = (rng: Random): ReadonlyArray<number> => Array.from({ le
 /** A random shape, not too large. */
 export const shapeOf = (rng: Random, palette: ReadonlyArray<number>, rank = rng.integer(0, 5)): Shape => {
   const shape = Array.from({ length: rank }, () => rng.pick(palette))
-  return sizeOf(shape) > 1200 ? shapeOf(rng, palette, rank - 1) : shape
+  return sizeOf(shape) > 2500 ? shapeOf(rng, palette, rank - 1) : shape
 }
 
 /** The arrays that a Program may use so far. */

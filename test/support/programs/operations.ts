@@ -232,7 +232,7 @@ const rows: Operation = (pool) => {
 
 /** A product, its operands brought into fitting shapes, and perhaps what follows a product in a network. */
 const dot: Operation = (pool) => {
-  const x = pool.find((t) => t.ndim > 0 && isNumber(t) && t.size <= 1500)
+  const x = pool.find((t) => t.ndim > 0 && isNumber(t) && t.size <= 2500)
   if (x === undefined) return false
   const { rng } = pool
   const order = rng.permutation(x.ndim)
@@ -242,14 +242,14 @@ const dot: Operation = (pool) => {
   const xc = order.slice(batchCount, batchCount + contractingCount)
   const free = shapeOf(rng, pool.palette, rng.pick([0, 1, 1, 1, 2]))
   const wanted = [...xb.map((i) => x.shape[i]), ...xc.map((i) => x.shape[i]), ...free]
-  if (sizeOf(wanted) > 1500) return false
+  if (sizeOf(wanted) > 2500) return false
   const made = rng.permutation(wanted.length)
   const y = pool.like(made.map((i) => wanted[i]), x.dtype)
   const place = (i: number) => made.indexOf(i)
   const yb = xb.map((_, i) => place(i))
   const yc = xc.map((_, i) => place(batchCount + i))
   const work = sizeOf(free) * x.size
-  if (work > 40_000) return false
+  if (work > 90_000) return false
   const out = lax.dotGeneral(x, y, { batch: [xb, yb], contracting: [xc, yc] })
   if (out.size > most) return false
   if (!isFloat(x) || pool.chance(0.4)) return pool.add(out)

@@ -2,6 +2,7 @@
  * Special functions in double precision, accurate well beyond float32, except `erfInv`, which is the float32 polynomial
  * of XLA step by step, since random normals are made with it.
  */
+import { erfInvCentral, erfInvTails, lanczos } from "../../coefficients.ts"
 
 /** Σ coefficients[i] · xⁱ. */
 const polynomial = (coefficients: ReadonlyArray<number>, x: number): number => {
@@ -111,56 +112,19 @@ export const erfc = (x: number): number => {
   return x > 0 ? tail : 2 - tail
 }
 
-// M. Giles, "Approximating the erfinv function" (2010), single precision, as in XLA; highest power first.
-const central = [
-  2.81022636e-08,
-  3.43273939e-07,
-  -3.5233877e-06,
-  -4.39150654e-06,
-  0.00021858087,
-  -0.00125372503,
-  -0.00417768164,
-  0.246640727,
-  1.50140941
-].map(Math.fround)
-const tails = [
-  -0.000200214257,
-  0.000100950558,
-  0.00134934322,
-  -0.00367342844,
-  0.00573950773,
-  -0.0076224613,
-  0.00943887047,
-  1.00167406,
-  2.83297682
-].map(Math.fround)
-
 /** The inverse error function of a float32, every step rounded to float32. */
 export const erfInv = (x: number): number => {
   const f = Math.fround
   if (Math.abs(x) === 1) return x * Infinity
   let w = f(-Math.log1p(f(f(-x) * x)))
   const isCentral = w < 5
-  const coefficients = isCentral ? central : tails
+  const coefficients = isCentral ? erfInvCentral : erfInvTails
   w = isCentral ? f(w - 2.5) : f(f(Math.sqrt(w)) - 3)
   let p = coefficients[0]
   // XLA's CPU fuses the multiplication and the addition: one rounding.
   for (let i = 1; i < coefficients.length; i++) p = f(p * w + coefficients[i])
   return f(p * x)
 }
-
-// Lanczos' approximation with g = 7 and nine terms (P. Godfrey's coefficients).
-const lanczos = [
-  0.9999999999998099,
-  676.5203681218851,
-  -1259.1392167224028,
-  771.3234287776531,
-  -176.6150291621406,
-  12.507343278686905,
-  -0.13857109526572012,
-  9.984369578019572e-06,
-  1.5056327351493116e-07
-]
 
 /** log |Γ(x)|; infinite at 0, -1, -2, … */
 export const lgamma = (x: number): number => {

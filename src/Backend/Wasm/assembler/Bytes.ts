@@ -1,8 +1,12 @@
 /** Bytes that grow: numbers in the encodings of WebAssembly's binary format (LEB128 and little-endian floats). */
 
+/** What any length fits in. */
+const lengthBytes = 5
+
 /** A growing list of bytes. */
 export class Bytes {
-  #data = new Uint8Array(256)
+  #data = new Uint8Array(4096)
+  #view = new DataView(this.#data.buffer)
   #length = 0
 
   get length(): number {
@@ -14,6 +18,7 @@ export class Bytes {
     const next = new Uint8Array(Math.max(this.#data.length * 2, this.#length + more))
     next.set(this.#data.subarray(0, this.#length))
     this.#data = next
+    this.#view = new DataView(next.buffer)
   }
 
   byte(value: number): this {
@@ -53,11 +58,17 @@ export class Bytes {
   }
 
   float32(value: number): this {
-    return this.raw(new Uint8Array(Float32Array.of(value).buffer))
+    this.#room(4)
+    this.#view.setFloat32(this.#length, value, true)
+    this.#length += 4
+    return this
   }
 
   float64(value: number): this {
-    return this.raw(new Uint8Array(Float64Array.of(value).buffer))
+    this.#room(8)
+    this.#view.setFloat64(this.#length, value, true)
+    this.#length += 8
+    return this
   }
 
   /** A name: its length in bytes, and UTF-8. */
@@ -73,8 +84,18 @@ export class Bytes {
     return this
   }
 
-  append(other: Bytes): this {
-    return this.raw(other.bytes())
+  /** What `write` writes, its length in front: five bytes, since it is known last. */
+  sized(write: () => void): this {
+    this.#room(lengthBytes)
+    const at = this.#length
+    this.#length += lengthBytes
+    write()
+    let rest = this.#length - at - lengthBytes
+    for (let i = 0; i < lengthBytes; i++) {
+      this.#data[at + i] = (rest & 0x7f) | (i < lengthBytes - 1 ? 0x80 : 0)
+      rest >>>= 7
+    }
+    return this
   }
 
   bytes(): Uint8Array<ArrayBuffer> {

@@ -12,7 +12,7 @@
  * })
  * ```
  */
-import { Bytes } from "./Bytes.ts"
+import type { Bytes } from "./Bytes.ts"
 import { alignment, type Lane, type LaneMemory, type Memory, opcodes, type Plain } from "./opcodes.ts"
 
 /** The type of a value on the stack. */
@@ -189,9 +189,8 @@ export class Code {
     })
   }
 
-  /** The body's bytes: locals and instructions, with its length in front. `indexOf` numbers the functions. */
-  encode(indexOf: (target: Callable) => number): Bytes {
-    const body = new Bytes()
+  /** Writes the body: locals and instructions. `indexOf` numbers the functions. */
+  encode(body: Bytes, indexOf: (target: Callable) => number): void {
     const groups: Array<[count: number, type: ValueType]> = []
     for (const { type } of this.#locals) {
       const last = groups.at(-1)
@@ -202,7 +201,6 @@ export class Code {
     for (const [count, type] of groups) body.unsigned(count).byte(typeCode(type))
     for (const instruction of this.#instructions) encode(body, instruction, indexOf)
     body.byte(0x0b)
-    return new Bytes().unsigned(body.length).append(body)
   }
 
   /** The body in the text format, an instruction a line. */

@@ -16,14 +16,12 @@ export interface MemoryImport {
   readonly maximum: number
 }
 
-const section = (out: Bytes, id: number, content: Bytes): void => {
-  out.byte(id).unsigned(content.length).append(content)
-}
-
-const vector = <A>(items: ReadonlyArray<A>, write: (out: Bytes, item: A, index: number) => void): Bytes => {
-  const out = new Bytes().unsigned(items.length)
-  items.forEach((item, i) => write(out, item, i))
-  return out
+/** A section that is a vector: the count of its items, and each of them. */
+const section = <A>(out: Bytes, id: number, items: ReadonlyArray<A>, write: (item: A, index: number) => void): void => {
+  out.byte(id).sized(() => {
+    out.unsigned(items.length)
+    items.forEach(write)
+  })
 }
 
 /** A module that grows. */
@@ -88,27 +86,19 @@ export class Module {
     const typeIndices = callables.map(typeOf)
     const { initial, maximum, shared } = this.#memory
     const out = new Bytes().raw(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0))
-    section(
-      out,
-      1,
-      vector(types, (b, f) => {
-        b.byte(0x60).unsigned(f.params.length)
-        for (const type of f.params) b.byte(typeCode(type))
-        b.unsigned(f.results.length)
-        for (const type of f.results) b.byte(typeCode(type))
-      })
-    )
-    const imports = new Bytes().unsigned(this.#imports.length + 1)
-    imports.name("env").name("memory").byte(2).byte(shared ? 3 : 1).unsigned(initial).unsigned(maximum)
-    this.#imports.forEach((f, i) => imports.name("env").name(f.name).byte(0).unsigned(typeIndices[i]))
-    section(out, 2, imports)
-    section(out, 3, vector(this.#functions, (b, _, i) => b.unsigned(typeIndices[this.#imports.length + i])))
-    section(
-      out,
-      7,
-      vector(this.#functions.filter((f) => f.exported), (b, f) => b.name(f.name).byte(0).unsigned(indexOf(f)))
-    )
-    section(out, 10, vector(this.#functions, (b, f) => b.append(f.code.encode(indexOf))))
+    section(out, 1, types, (f) => {
+      out.byte(0x60).unsigned(f.params.length)
+      for (const type of f.params) out.byte(typeCode(type))
+      out.unsigned(f.results.length)
+      for (const type of f.results) out.byte(typeCode(type))
+    })
+    section(out, 2, [undefined, ...this.#imports], (f, i) => {
+      if (f !== undefined) out.name("env").name(f.name).byte(0).unsigned(typeIndices[i - 1])
+      else out.name("env").name("memory").byte(2).byte(shared ? 3 : 1).unsigned(initial).unsigned(maximum)
+    })
+    section(out, 3, this.#functions, (_, i) => out.unsigned(typeIndices[this.#imports.length + i]))
+    section(out, 7, this.#functions.filter((f) => f.exported), (f) => out.name(f.name).byte(0).unsigned(indexOf(f)))
+    section(out, 10, this.#functions, (f) => out.sized(() => f.code.encode(out, indexOf)))
     return out.bytes()
   }
 

@@ -34,18 +34,26 @@ export interface Group {
 /** Groups for all axes of a value, in order. Axes of size 1 are in none. */
 export type Access = ReadonlyArray<Group>
 
-export const volume = (shape: Shape): number => shape.reduce((a, b) => a * b, 1)
+export const volume = (shape: Shape): number => {
+  let n = 1
+  for (let i = 0; i < shape.length; i++) n *= shape[i]
+  return n
+}
 
-export const constant = (offset: number, dimensions: number): Affine => ({
-  offset,
-  strides: Array.from({ length: dimensions }, () => 0)
-})
+const zeros = (count: number): Array<number> => {
+  const all: Array<number> = []
+  for (let i = 0; i < count; i++) all.push(0)
+  return all
+}
+
+export const constant = (offset: number, dimensions: number): Affine => ({ offset, strides: zeros(dimensions) })
 
 /** The index of one dimension. */
-export const unit = (dimension: number, dimensions: number): Affine => ({
-  offset: 0,
-  strides: Array.from({ length: dimensions }, (_, d) => d === dimension ? 1 : 0)
-})
+export const unit = (dimension: number, dimensions: number): Affine => {
+  const strides = zeros(dimensions)
+  strides[dimension] = 1
+  return { offset: 0, strides }
+}
 
 export const plus = (a: Affine, b: Affine): Affine => ({
   offset: a.offset + b.offset,
@@ -62,12 +70,16 @@ export const scaled = (a: Affine, factor: number, offset = 0): Affine =>
 /** The place in row-major memory of a value with these groups. */
 export const linear = (access: Access, dimensions: number): Affine => {
   let inner = 1
-  let sum = constant(0, dimensions)
-  for (const { at, sizes } of access.toReversed()) {
-    sum = plus(sum, scaled(at, inner))
+  let offset = 0
+  const strides = zeros(dimensions)
+  for (let i = access.length - 1; i >= 0; i--) {
+    const { at, sizes } = access[i]
+    offset += at.offset * inner
+    // Not where the stride is 0: an axis of no elements would make it -0.
+    for (let d = 0; d < dimensions; d++) if (at.strides[d] !== 0) strides[d] += at.strides[d] * inner
     inner *= volume(sizes)
   }
-  return sum
+  return { offset, strides }
 }
 
 /** Every axis of a shape, also those of size 1, by a dimension of its own; axes of size 1 have no group. */

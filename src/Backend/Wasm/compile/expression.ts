@@ -121,6 +121,8 @@ export class Expressions {
   readonly #extents: Shape
   readonly #resolve: (value: Value) => Resolved
   readonly #known = new Map<Value, Map<string, Expression>>()
+  /** Elementwise operations hand their access on as it is. */
+  readonly #places = new Map<Access, { readonly place: Affine; readonly key: string }>()
   readonly #constants = new Map<string, Expression>()
   /** After `Opaque` was thrown: the value that would have to be in memory. */
   opaque: Value | undefined
@@ -141,11 +143,11 @@ export class Expressions {
       this.#constants.set(key, made)
       return made
     }
-    const place = linear(access, this.#extents.length)
-    const key = keyOf(place)
-    const known = this.#known.get(x)?.get(key)
+    const { key, place } = this.#placeOf(access)
+    const found = this.#known.get(x)
+    const known = found?.get(key)
     if (known !== undefined) return known
-    const all = this.#known.get(x) ?? new Map<string, Expression>()
+    const all = found ?? new Map<string, Expression>()
     if (
       all.size >= placesPerValue && x.node !== undefined && costOf(x.node) > 0 && this.#resolve(x)._tag === "Inline"
     ) {
@@ -155,6 +157,15 @@ export class Expressions {
     const made = this.#value(x, access, place, key)
     all.set(key, made)
     this.#known.set(x, all)
+    return made
+  }
+
+  #placeOf(access: Access): { readonly place: Affine; readonly key: string } {
+    const known = this.#places.get(access)
+    if (known !== undefined) return known
+    const place = linear(access, this.#extents.length)
+    const made = { place, key: keyOf(place) }
+    this.#places.set(access, made)
     return made
   }
 

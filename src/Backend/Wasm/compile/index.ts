@@ -183,7 +183,8 @@ class RegionCompiler {
   }
 
   #unit(unit: Unit, units: Units): void {
-    const { loop, node } = unit
+    const { node } = unit
+    const loop = units.loopOf(unit)
     if (loop !== undefined) this.#run(loop)
     if (node !== undefined) this.#node(node, unit, units)
   }

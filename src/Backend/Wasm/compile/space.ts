@@ -56,33 +56,36 @@ export class Dimensions {
   readonly #space: Space
   /** For each axis the extents of its dimensions, the innermost last. */
   readonly #parts: ReadonlyArray<Shape>
+  readonly #outerAxes: ReadonlyArray<number>
+  readonly #innerAxes: ReadonlyArray<number>
+  readonly #accesses: { full?: Access; rows?: Access } = {}
+  readonly outer: Shape
+  readonly inner: Shape
+  /** Outer dimensions, then inner ones. */
+  readonly extents: Shape
 
   constructor(space: Space, parts: ReadonlyArray<Shape> = space.axes.map((n) => [n])) {
     this.#space = space
     this.#parts = parts
+    this.#outerAxes = this.#axes(false)
+    this.#innerAxes = this.#axes(true)
+    this.outer = this.#outerAxes.flatMap((axis) => parts[axis])
+    this.inner = this.#innerAxes.flatMap((axis) => parts[axis])
+    this.extents = [...this.outer, ...this.inner]
   }
 
   #axes(reduced: boolean): ReadonlyArray<number> {
     return this.#parts.flatMap((_, axis) => this.#space.reduced.includes(axis) === reduced ? [axis] : [])
   }
 
-  get outer(): Shape {
-    return this.#axes(false).flatMap((axis) => this.#parts[axis])
-  }
-
-  get inner(): Shape {
-    return this.#axes(true).flatMap((axis) => this.#parts[axis])
-  }
-
-  /** Outer dimensions, then inner ones. */
-  get extents(): Shape {
-    return [...this.outer, ...this.inner]
-  }
-
-  /** The access of a value with these axes: all of the space, or the kept ones. */
+  /** The access of a value with these axes: all of the space, or the kept ones. The same one each time. */
   access(where: "full" | "rows"): Access {
+    return this.#accesses[where] ??= this.#access(where)
+  }
+
+  #access(where: "full" | "rows"): Access {
     const count = this.extents.length
-    const order = [...this.#axes(false), ...this.#axes(true)]
+    const order = [...this.#outerAxes, ...this.#innerAxes]
     const first = new Map<number, number>()
     let next = 0
     for (const axis of order) {
@@ -102,7 +105,7 @@ export class Dimensions {
 
   /** With one dimension split into two. */
   refined({ dimension, factor }: Refine): Dimensions {
-    const order = [...this.#axes(false), ...this.#axes(true)]
+    const order = [...this.#outerAxes, ...this.#innerAxes]
     let next = 0
     const parts = [...this.#parts]
     for (const axis of order) {

@@ -16,6 +16,7 @@ export interface Unit {
   readonly position: number
   readonly node: Node | undefined
   readonly cluster: Cluster | undefined
+  /** The kernel of a cluster; undefined of those that are written when all merging is done. */
   readonly loop: Loop | undefined
   readonly epilogue: { readonly roots: ReadonlyArray<Value>; readonly stores: ReadonlyArray<Store> } | undefined
   readonly reads: ReadonlySet<Value>
@@ -59,6 +60,8 @@ export class Units {
   readonly #roots: Roots
   readonly #around: Surroundings
   readonly #units = new Set<Unit>()
+  /** Kernels of the units that are written last. */
+  readonly #loops = new Map<Unit, Loop>()
   readonly #writer = new Map<Value, Unit>()
   readonly #users = new Map<Value, Set<Unit>>()
   /** An order in which the units can run, with holes; and where each stands in it. */
@@ -74,23 +77,13 @@ export class Units {
       isRoot: roots.isRoot,
       isNeeded: (value, own) => [...roots.readers(value)].some((reader) => !this.#isWithin(reader, own))
     }
-    const forced: Array<Value> = []
     for (const node of region.nodes) {
       if (!isInlinable(node) && !isReduction(node)) {
         this.#addNode(node)
         continue
       }
-      for (const value of node.outputs) {
-        if (!roots.isRoot(value) && !isReduction(node)) continue
-        try {
-          this.#addCluster(value)
-        } catch (thrown) {
-          if (!(thrown instanceof MustBeRoot)) throw thrown
-          forced.push(...thrown.values)
-        }
-      }
+      for (const value of node.outputs) if (roots.isRoot(value) || isReduction(node)) this.#addCluster(value)
     }
-    if (forced.length > 0) throw new MustBeRoot(...forced)
   }
 
   #isWithin(reader: Reader, own: ReadonlySet<Value>): boolean {
@@ -131,24 +124,46 @@ export class Units {
     return reads
   }
 
-  #clusterUnit(cluster: Cluster): Unit {
+  /** Writes its kernel, unless it may yet become part of a larger one. */
+  #clusterUnit(cluster: Cluster, isOpen = false): Unit {
     const before = this.#around.work.visits
-    const loop = build(cluster, this.#around, nameOf(cluster.roots))
-    const size = this.#around.work.visits - before
+    const reads = this.#readsOf(cluster.roots)
+    const loop = isOpen ? undefined : build(cluster, this.#around, nameOf(cluster.roots))
     return {
-      position: Math.max(...cluster.roots.map(positionOf)),
+      position: cluster.roots.reduce((last, root) => Math.max(last, positionOf(root)), -1),
       node: undefined,
       cluster,
       loop,
       epilogue: undefined,
-      reads: this.#readsOf(cluster.roots),
+      reads,
       writes: cluster.roots,
-      size
+      size: this.#around.work.visits - before
     }
   }
 
   #addCluster(value: Value): void {
-    if (volume(value.aval.shape) > 0) this.#add(this.#clusterUnit(single(value)))
+    if (volume(value.aval.shape) > 0) this.#add(this.#clusterUnit(single(value), true))
+  }
+
+  /** Writes the kernels of clusters that are alone. Throws `MustBeRoot` with all values that it takes. */
+  #close(): void {
+    const forced: Array<Value> = []
+    for (const unit of this.#units) {
+      const { cluster, loop } = unit
+      if (cluster === undefined || loop !== undefined) continue
+      try {
+        this.#loops.set(unit, build(cluster, this.#around, nameOf(cluster.roots)))
+      } catch (thrown) {
+        if (!(thrown instanceof MustBeRoot)) throw thrown
+        forced.push(...thrown.values)
+      }
+    }
+    if (forced.length > 0) throw new MustBeRoot(...forced)
+  }
+
+  /** The kernel of a unit that is a cluster. */
+  loopOf(unit: Unit): Loop | undefined {
+    return unit.loop ?? this.#loops.get(unit)
   }
 
   #rank(unit: Unit): number {
@@ -237,6 +252,7 @@ export class Units {
     this.#mergeWith(written)
     this.#mergeReaders()
     this.#absorb()
+    this.#close()
   }
 
   #mergeWith(neighbours: (unit: Unit) => ReadonlyArray<Unit>): void {

@@ -1,4 +1,5 @@
 /** The error function, its complement and its inverse. */
+import { erfInvCentral, erfInvTails } from "../../coefficients.ts"
 import { expInDoubles, inDoubles, log1pInDoubles } from "./double.ts"
 import { expModerate } from "./exponential.ts"
 import { call, type Helper } from "./helper.ts"
@@ -133,30 +134,6 @@ const erfcHelper: Helper = {
 /** 1 - erf x, without cancellation. */
 export const erfc = (x: Value): Value => call(erfcHelper, x)
 
-// M. Giles, "Approximating the erfinv function" (2010), single precision, as in XLA.
-const central = [
-  2.81022636e-08,
-  3.43273939e-07,
-  -3.5233877e-06,
-  -4.39150654e-06,
-  0.00021858087,
-  -0.00125372503,
-  -0.00417768164,
-  0.246640727,
-  1.50140941
-].map(Math.fround)
-const tails = [
-  -0.000200214257,
-  0.000100950558,
-  0.00134934322,
-  -0.00367342844,
-  0.00573950773,
-  -0.0076224613,
-  0.00943887047,
-  1.00167406,
-  2.83297682
-].map(Math.fround)
-
 /**
  * The inverse error function, every step rounded to float: random normals are made with it, and are to be those of JAX
  * to the bit. The logarithm is rounded correctly, and XLA's CPU fuses multiplication and addition.
@@ -169,8 +146,8 @@ const erfInvHelper: Helper = {
     const w = f.neg(inDoubles(log1pInDoubles)(f.mul(f.neg(x), x)))
     const isCentral = f.lt(w, 5)
     const v = b.select(isCentral, f.sub(w, 2.5), f.sub(f.sqrt(w), 3))
-    let p = b.select(isCentral, central[0], tails[0])
-    for (let k = 1; k < central.length; k++) p = fma(p, v, b.select(isCentral, central[k], tails[k]))
+    let p = b.select(isCentral, erfInvCentral[0], erfInvTails[0])
+    for (let k = 1; k < erfInvCentral.length; k++) p = fma(p, v, b.select(isCentral, erfInvCentral[k], erfInvTails[k]))
     const a = f.abs(x)
     const infinite = withSign(b.select(f.eq(a, 1), Infinity, Number.NaN), x)
     return b.select(f.lt(a, 1), f.mul(p, x), infinite)

@@ -1,20 +1,8 @@
 /** The logarithm of the gamma function and its derivative, in doubles. */
+import { lanczos } from "../../coefficients.ts"
 import { cosPi, inDoubles, logInDoubles, sinPi } from "./double.ts"
 import { call, type Helper } from "./helper.ts"
 import { b, d, f, polynomialInDoubles, type Value } from "./value.ts"
-
-// Lanczos' approximation with g = 7 and nine terms (P. Godfrey's coefficients).
-const lanczos = [
-  0.9999999999998099,
-  676.5203681218851,
-  -1259.1392167224028,
-  771.3234287776531,
-  -176.6150291621406,
-  12.507343278686905,
-  -0.13857109526572012,
-  9.984369578019572e-06,
-  1.5056327351493116e-07
-]
 
 /** log Γ(x) for ½ ≤ x. */
 const lgammaRight = (x: Value): Value => {

@@ -5,7 +5,8 @@
  *
  * Inputs that an output replaces (*aliases*) are resident arrays: one that may be overwritten is, and stays the same
  * storage; of others the run makes a copy first. All other inputs are only read: resident ones where they are, host
- * storage from a copy beside the arena. All other outputs leave as host storage.
+ * storage from a copy. A copy of a small array is beside the arena, for one run; one of a large array that comes again stays.
+ * Of the other outputs, large ones are computed where they stay, as resident arrays; small ones leave as host storage.
  */
 import type { DType, TypedArray } from "../../../Tensor/DType.ts"
 import * as DTypes from "../../../Tensor/DType.ts"
@@ -21,16 +22,23 @@ import { rounded } from "./Allocator.ts"
 import type { Assembled } from "./assemble.ts"
 import { type Crew, noCrew } from "./crew.ts"
 import { AllocationFailed, type Heap } from "./Heap.ts"
-import type { Resident, Residents } from "./Residents.ts"
+import type { Residents } from "./Residents.ts"
 import { placeOf } from "./sizes.ts"
 
 const outputFrom = (output: Compiled["outputs"][number], plan: Plan): Output["from"] => {
   if (output._tag !== "Buffer") return output
-  return { _tag: "Place", place: placeOf(plan, output.buffer) }
+  return { _tag: "Place", place: placeOf(plan, output.buffer), own: plan.own?.has(output.buffer) ?? false }
 }
 
 /** A storage of another backend was given. */
 export class ForeignStorage extends Error {}
+
+/** A run did not come to its end: what it was writing is half written, and threads may be gone. */
+export class Trapped extends Error {
+  constructor(cause: unknown) {
+    super(String(cause))
+  }
+}
 
 /** How an input comes into memory. */
 interface Input {
@@ -49,7 +57,8 @@ interface Output {
   readonly size: number
   readonly bytes: number
   readonly from:
-    | { readonly _tag: "Place"; readonly place: Place }
+    /** `own`: it has a slot to itself. */
+    | { readonly _tag: "Place"; readonly place: Place; readonly own: boolean }
     | { readonly _tag: "Input"; readonly index: number }
     | { readonly _tag: "Constant"; readonly value: number }
   /** The input that it replaces. */
@@ -79,7 +88,11 @@ interface Prepared {
   readonly program: Loaded
   readonly inputs: ReadonlyArray<Storage>
   /** For every input that an output replaces, the storage that the output is then in. */
-  readonly replaced: ReadonlyArray<DeviceStorage | undefined>
+  readonly replaced: ReadonlyArray<Storage | undefined>
+  /** The storages of the outputs that stay in memory and replace no input. */
+  readonly own: ReadonlyArray<DeviceStorage | undefined>
+  /** Where the inputs are in memory; undefined if they are not, and nothing reads them. */
+  readonly addresses: ReadonlyArray<number | undefined>
 }
 
 /** What loading a module takes beside it. */
@@ -105,7 +118,6 @@ export class Engine {
   readonly #collected: FinalizationRegistry<{ readonly number: number; readonly constants: number }>
   #frames = { address: 0, stride: 0 }
   #scratch = { address: 0, stride: 0 }
-  #runs = 0
   #loaded = 0
   /** What a callback threw in the run that goes on. */
   #thrown: { readonly error: unknown } | undefined
@@ -166,7 +178,12 @@ export class Engine {
     const prepared = this.#prepare(program, inputs, donated)
     this.#thrown = undefined
     const started = performance.now()
-    this.#crew.run(program, this.#frames)
+    try {
+      this.#crew.run(program, this.#frames)
+    } catch (thrown) {
+      this.#abandon(prepared)
+      throw new Trapped(thrown)
+    }
     program.milliseconds = performance.now() - started
     return this.#conclude(prepared)
   }
@@ -181,12 +198,14 @@ export class Engine {
     const prepared = this.#prepare(program, inputs, donated)
     this.#thrown = undefined
     const started = performance.now()
-    this.#crew.start(program, this.#frames, () => {
-      this.residents.busy = false
+    this.#crew.start(program, this.#frames, (failure) => {
       program.milliseconds = performance.now() - started
-      done(() => this.#conclude(prepared))
+      done(() => {
+        if (failure === undefined) return this.#conclude(prepared)
+        this.#abandon(prepared)
+        throw new Trapped(failure.reason)
+      })
     })
-    this.residents.busy = true
   }
 
   /** Can it run something while the calling thread does other things? */
@@ -194,10 +213,13 @@ export class Engine {
     return this.#crew.background
   }
 
-  /** A copy of a resident array's elements. */
-  download({ address, dtype, freed, size }: Resident): TypedArray {
-    if (freed) throw new Error("an array was freed and is read again")
-    return this.heap.read(address, dtype, size)
+  /** The elements of a storage of this backend, or of another that has them at hand. Throws `ForeignStorage`. */
+  elements(storage: Storage): TypedArray {
+    const own = storage._tag === "Device" ? this.residents.of(storage) : undefined
+    const data = own === undefined ? Storages.elements(storage) : own.read()
+    if (data !== undefined) return data
+    if (own === undefined) throw new ForeignStorage()
+    throw new Error("an array was freed and is used again")
   }
 
   /** Ends the workers. */
@@ -208,63 +230,106 @@ export class Engine {
 
   #prepare(program: Loaded, inputs: ReadonlyArray<Storage>, donated: ReadonlyArray<boolean>): Prepared {
     const { heap, residents } = this
-    const run = ++this.#runs
     const { assembled, plan } = program
     const threads = this.#crew.threads
-    const count = program.inputs.length
-    const replaced: Array<DeviceStorage | undefined> = []
-    const addresses: Array<number> = []
-    // Storages that come twice, and so must not be overwritten.
-    const twice = new Set<object>()
+    const replaced: Array<Storage | undefined> = []
+    const own: Array<DeviceStorage | undefined> = []
+    residents.begin()
     let staged = rounded(plan.arenaBytes)
-    for (let i = 0; i < count; i++) {
-      const storage = inputs[i]
-      if (storage._tag === "Host") {
-        addresses[i] = staged
-        if (program.inputs[i].output === undefined && program.inputs[i].slot !== undefined) {
-          staged += rounded(program.inputs[i].bytes)
-        }
-        continue
-      }
-      const resident = residents.of(storage)
-      if (resident === undefined) throw new ForeignStorage()
-      if (resident.freed) throw new Error("an array was freed and is used again")
-      if (resident.run === run) twice.add(resident)
-      resident.run = run
-      addresses[i] = resident.address
-    }
-    residents.peak(staged)
     try {
+      const { addresses, elements, twice } = this.#find(program, inputs)
+      // What is beside the arena: inputs and outputs by their slots.
+      const beside: Array<readonly [slot: number, offset: number]> = []
+      const stage = (slot: number, bytes: number): number => {
+        beside.push([slot, staged])
+        staged += rounded(bytes)
+        return beside.length - 1
+      }
+      const stagedAt: Array<number | undefined> = []
+      for (let i = 0; i < program.inputs.length; i++) {
+        const { bytes, dtype, output, slot } = program.inputs[i]
+        const data = elements[i]
+        if (data === undefined || output !== undefined || slot === undefined) continue
+        addresses[i] = bytes < residents.from ? undefined : residents.addCopy(data, dtype)
+        if (addresses[i] === undefined) stagedAt[i] = stage(slot, bytes)
+      }
+      for (let i = 0; i < program.outputs.length; i++) {
+        const { bytes, dtype, from, input, size } = program.outputs[i]
+        if (from._tag === "Place" && from.own) {
+          own[i] = residents.allocateWithin(dtype, size, bytes)
+          if (own[i] === undefined) stage(from.place.slot, bytes)
+        } else if (from._tag === "Input" && input === undefined && bytes >= residents.from) {
+          if (elements[from.index] === undefined) own[i] = residents.allocateWithin(dtype, size, bytes)
+        }
+      }
+      residents.peak(staged)
       const arena = heap.arena(staged)
       this.#reserve(plan, assembled, threads)
-      for (let i = 0; i < count; i++) {
-        const { bytes, dtype, output, size, slot } = program.inputs[i]
-        const storage = inputs[i]
+      for (let i = 0; i < program.inputs.length; i++) {
+        const { bytes, dtype, output, size } = program.inputs[i]
+        const data = elements[i]
+        const at = stagedAt[i]
         if (output === undefined) {
-          if (storage._tag === "Host" && slot !== undefined) {
-            addresses[i] += arena
-            if (size > 0) heap.write(addresses[i], dtype, storage.data)
-          }
-        } else if (storage._tag === "Device" && donated[i] === true && !twice.has(storage.handle)) {
+          if (data !== undefined && at !== undefined && size > 0) heap.write(arena + beside[at][1], dtype, data)
+          continue
+        }
+        const storage = inputs[i]
+        const old = storage._tag === "Device" ? residents.of(storage) : undefined
+        if (data === undefined && old !== undefined && donated[i] === true && !twice.has(old)) {
           replaced[i] = storage
+          residents.keep(old)
         } else {
-          const own = residents.allocate(dtype, size, bytes)
-          replaced[i] = own
-          const address = residents.of(own)?.address ?? 0
-          if (storage._tag === "Host") heap.write(address, dtype, storage.data)
-          else heap.copy(address, addresses[i], bytes)
+          replaced[i] = residents.allocate(dtype, size, bytes)
+          const address = this.#use(replaced[i])
+          if (data !== undefined) heap.write(address, dtype, data)
+          else heap.copy(address, addresses[i] ?? 0, bytes)
           addresses[i] = address
         }
       }
       residents.peak(staged)
-      this.#writeFrames(program, arena, addresses, threads)
+      const prepared = { program, inputs, replaced, own, addresses }
+      this.#writeFrames(prepared, arena, beside, threads)
+      return prepared
     } catch (thrown) {
-      this.#abandon({ program, inputs, replaced })
+      this.#abandon({ inputs, replaced, own })
       // The whole of what the run needs is what did not fit.
       if (thrown instanceof AllocationFailed) throw new AllocationFailed(Math.max(staged, thrown.bytes))
       throw thrown
     }
-    return { program, inputs, replaced }
+  }
+
+  /** Where the inputs are: in memory, where they stay until the run ends, or as elements to be copied there. */
+  #find(program: Loaded, inputs: ReadonlyArray<Storage>) {
+    const { residents } = this
+    const addresses: Array<number | undefined> = []
+    const elements: Array<TypedArray | undefined> = []
+    // Storages that come twice, and so must not be overwritten.
+    const twice = new Set<object>()
+    for (let i = 0; i < inputs.length; i++) {
+      const storage = inputs[i]
+      const { bytes, output, slot } = program.inputs[i]
+      if (storage._tag === "Device") {
+        const own = residents.of(storage)
+        const known = own !== undefined && residents.isUsed(own)
+        addresses[i] = own === undefined ? undefined : residents.use(own)
+        if (known) twice.add(storage.handle)
+        if (addresses[i] !== undefined) continue
+      }
+      const data = this.elements(storage)
+      if (output === undefined && slot !== undefined && bytes >= residents.from) {
+        addresses[i] = residents.copyOf(data)
+      }
+      if (addresses[i] === undefined) elements[i] = data
+    }
+    return { addresses, elements, twice }
+  }
+
+  /** The address of an array of our own. */
+  #use(storage: Storage | undefined): number {
+    const resident = storage?._tag === "Device" ? this.residents.of(storage) : undefined
+    const address = resident === undefined ? undefined : this.residents.use(resident)
+    if (address === undefined) throw new Error("an array has no memory")
+    return address
   }
 
   /** Frames and scratch memory for all threads. */
@@ -283,9 +348,14 @@ export class Engine {
     }
   }
 
-  #writeFrames(program: Loaded, arena: number, addresses: ReadonlyArray<number>, threads: number): void {
+  #writeFrames(
+    { addresses, own, program }: Prepared,
+    arena: number,
+    beside: ReadonlyArray<readonly [slot: number, offset: number]>,
+    threads: number
+  ): void {
     const { i32 } = this.heap.views
-    const { inputs } = program
+    const { inputs, outputs } = program
     for (let thread = 0; thread < threads; thread++) {
       const frame = (this.#frames.address + thread * this.#frames.stride) >>> 2
       i32[frame + slots.arena] = arena
@@ -295,8 +365,13 @@ export class Engine {
       i32[frame + slots.locals] = scratch + rounded(program.assembled.scratchBytes)
       for (let i = 0; i < inputs.length; i++) {
         const slot = inputs[i].slot
-        if (slot !== undefined) i32[frame + slot] = addresses[i]
+        if (slot !== undefined) i32[frame + slot] = addresses[i] ?? 0
       }
+      for (let i = 0; i < outputs.length; i++) {
+        const { from } = outputs[i]
+        if (own[i] !== undefined && from._tag === "Place") i32[frame + from.place.slot] = this.#use(own[i])
+      }
+      for (const [slot, offset] of beside) i32[frame + slot] = arena + offset
     }
   }
 
@@ -307,13 +382,18 @@ export class Engine {
 
   #conclude(prepared: Prepared): ReadonlyArray<Storage> {
     const thrown = this.#thrown
-    if (thrown === undefined) return this.#finish(prepared)
+    if (thrown === undefined) {
+      const outputs = this.#finish(prepared)
+      this.residents.end()
+      return outputs
+    }
     this.#thrown = undefined
     this.#abandon(prepared)
     throw thrown.error
   }
 
-  #finish({ inputs, program, replaced }: Prepared): ReadonlyArray<Storage> {
+  #finish(prepared: Prepared): ReadonlyArray<Storage> {
+    const { program, replaced } = prepared
     const { outputs } = program
     const out: Array<Storage> = []
     // What leaves is copied out first, and so is what moves from one input to another: what takes an input's place
@@ -321,20 +401,20 @@ export class Engine {
     for (let i = 0; i < outputs.length; i++) {
       const { from, input } = outputs[i]
       const stays = input !== undefined && (from._tag === "Place" || (from._tag === "Input" && from.index === input))
-      if (!stays) out[i] = this.#take(outputs[i], inputs)
+      if (!stays) out[i] = this.#take(outputs[i], prepared, i)
     }
     for (let i = 0; i < outputs.length; i++) {
       const { bytes, dtype, from, input } = outputs[i]
       if (input === undefined) continue
       const own = replaced[input]
-      const target = own === undefined ? undefined : this.residents.of(own)
-      if (own === undefined || target === undefined) throw new Error("an output has no memory to take the place of")
+      if (own === undefined) throw new Error("an output has no memory to take the place of")
+      const target = this.#use(own)
       const moved: Storage | undefined = out[i]
       if (moved === undefined) {
-        const source = from._tag === "Place" ? this.#addressOf(from.place) : target.address
-        if (source !== target.address && bytes > 0) this.heap.copy(target.address, source, bytes)
+        const source = from._tag === "Place" ? this.#addressOf(from.place) : target
+        if (source !== target && bytes > 0) this.heap.copy(target, source, bytes)
       } else if (moved._tag === "Host") {
-        this.heap.write(target.address, dtype, moved.data)
+        this.heap.write(target, dtype, moved.data)
       }
       out[i] = own
     }
@@ -342,10 +422,12 @@ export class Engine {
   }
 
   /** A run that failed keeps nothing. */
-  #abandon({ inputs, replaced }: Prepared): void {
-    replaced.forEach((own, i) => {
-      if (own !== undefined && own !== inputs[i]) this.residents.release(own)
+  #abandon({ inputs, own, replaced }: Pick<Prepared, "inputs" | "own" | "replaced">): void {
+    replaced.forEach((storage, i) => {
+      if (storage !== undefined && storage !== inputs[i]) this.residents.release(storage)
     })
+    for (const storage of own) if (storage !== undefined) this.residents.release(storage)
+    this.residents.end()
   }
 
   #callback({ callbacks }: Assembled, plan: Plan, n: number, frame: number): void {
@@ -366,11 +448,12 @@ export class Engine {
     return this.heap.read(operand.size === 0 ? 0 : address, operand.dtype, operand.size)
   }
 
-  /** The elements of an output as host storage of their own, or an input's. */
-  #take({ dtype, from, size }: Output, inputs: ReadonlyArray<Storage>): Storage {
+  /** An output: where it stays, or its elements as host storage. */
+  #take({ bytes, dtype, from, size }: Output, { addresses, inputs, own }: Prepared, at: number): Storage {
+    const stays = own[at]
     switch (from._tag) {
       case "Place":
-        return Storages.host(this.heap.read(size === 0 ? 0 : this.#addressOf(from.place), dtype, size))
+        return stays ?? Storages.host(this.heap.read(size === 0 ? 0 : this.#addressOf(from.place), dtype, size))
       case "Constant": {
         const data = DTypes.allocate(dtype, size)
         return Storages.host(data.fill(float16.encode(from.value, dtype)))
@@ -378,8 +461,9 @@ export class Engine {
       case "Input": {
         const storage = inputs[from.index]
         if (storage._tag === "Host") return storage
-        const resident = this.residents.of(storage)
-        return Storages.host(this.heap.read(resident?.address ?? 0, dtype, size))
+        if (stays === undefined) return Storages.host(this.elements(storage))
+        this.heap.copy(this.#use(stays), addresses[from.index] ?? 0, bytes)
+        return stays
       }
     }
   }

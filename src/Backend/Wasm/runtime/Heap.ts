@@ -56,6 +56,8 @@ export class Heap {
   readonly #allocator: Allocator
   #views: Views
   #arena = { address: 0, bytes: 0 }
+  /** Gives some memory back, if it can: is asked, until it cannot, for what does not fit. */
+  onFull: () => boolean = () => false
 
   constructor({ maximumMemory, shared }: HeapOptions) {
     this.maximumPages = Math.max(1, Math.min(65536, Math.floor(maximumMemory / page)))
@@ -72,14 +74,20 @@ export class Heap {
 
   /** The address of a new block. Throws `AllocationFailed`, and is then as it was. */
   allocate(bytes: number): number {
-    const address = this.#allocator.allocate(bytes)
-    if (address === undefined) throw new AllocationFailed(bytes)
-    const missing = this.#allocator.top - this.memory.buffer.byteLength
-    if (missing > 0 && !this.#grow(Math.ceil(missing / page))) {
-      this.#allocator.free(address)
-      throw new AllocationFailed(bytes)
+    for (;;) {
+      const address = this.#allocate(bytes)
+      if (address !== undefined) return address
+      if (bytes > this.limit || !this.onFull()) throw new AllocationFailed(bytes)
     }
-    return address
+  }
+
+  #allocate(bytes: number): number | undefined {
+    const address = this.#allocator.allocate(bytes)
+    if (address === undefined) return undefined
+    const missing = this.#allocator.top - this.memory.buffer.byteLength
+    if (missing <= 0 || this.#grow(Math.ceil(missing / page))) return address
+    this.#allocator.free(address)
+    return undefined
   }
 
   free(address: number): void {

@@ -6,8 +6,8 @@
  * They are made when there is something to share. Until they have read what they were sent, the calling thread works
  * alone.
  */
-import { mostWorkers, words } from "./control.ts"
-import type { Crew, Frames } from "./crew.ts"
+import { mostWorkers, reason, words } from "./control.ts"
+import type { Crew, Failure, Frames } from "./crew.ts"
 import type { Loaded } from "./Engine.ts"
 import { script } from "./worker.ts"
 
@@ -20,7 +20,7 @@ interface Worker {
 }
 
 /** Makes a worker that runs a script. */
-type Spawn = (heard: () => void, failed: (error: unknown) => void) => Worker
+type Spawn = (heard: (message: unknown) => void, failed: (error: unknown) => void) => Worker
 
 interface NodeWorker {
   readonly postMessage: (message: unknown, transfer: ReadonlyArray<object>) => void
@@ -35,7 +35,7 @@ interface Host {
   readonly crossOriginIsolated?: boolean
   readonly Worker?: new(url: string) => {
     readonly postMessage: (message: unknown, transfer: ReadonlyArray<object>) => void
-    readonly addEventListener: (event: string, f: (value: unknown) => void) => void
+    readonly addEventListener: (event: string, f: (value: { readonly data?: unknown }) => void) => void
     readonly terminate: () => void
   }
 }
@@ -67,7 +67,7 @@ const spawner = (): Spawn | undefined => {
   return (heard, failed) => {
     const url = URL.createObjectURL(new Blob([script("web")], { type: "text/javascript" }))
     const worker = new Worker(url)
-    worker.addEventListener("message", heard)
+    worker.addEventListener("message", ({ data }) => heard(data))
     worker.addEventListener("error", failed)
     return {
       post: (message) => worker.postMessage(message, []),
@@ -115,8 +115,8 @@ export class Workers implements Crew {
   /** By the number of a module: how many messages have been sent when workers know it. */
   readonly #sent = new Map<number, number>()
   #messages = 0
-  #done: (() => void) | undefined
-  #broken: { readonly error: unknown } | undefined
+  #done: ((failure?: Failure) => void) | undefined
+  #broken: Failure | undefined
 
   constructor(memory: WebAssembly.Memory, { background, patient = false, threads }: WorkersOptions) {
     const spawn = spawner()
@@ -132,13 +132,18 @@ export class Workers implements Crew {
   run(program: Loaded, frames: Frames): void {
     const together = this.threads > 1 && program.assembled.heavy && this.#ready(program, 1)
     if (together) this.#command(program, frames, 1)
-    program.main(frames.address, 0, together ? this.threads : 1, this.#maySleep)
+    try {
+      program.main(frames.address, 0, together ? this.threads : 1, this.#maySleep)
+    } catch (thrown) {
+      throw this.#stopAll(thrown)
+    }
   }
 
-  start(program: Loaded, frames: Frames, done: () => void): void {
+  start(program: Loaded, frames: Frames, done: (failure?: Failure) => void): void {
     this.#done = done
     const go = (): void => {
       if (this.#done !== done) return
+      if (this.#broken !== undefined) return this.#end(this.#broken)
       if (this.#ready(program, 0)) {
         for (const worker of this.#workers) worker.hold(true)
         this.#command(program, frames, 0)
@@ -159,7 +164,7 @@ export class Workers implements Crew {
 
   /** Have the workers from `first` on this module? They are made, and it is sent to them, if not. */
   #ready(program: Loaded, first: number): boolean {
-    if (this.#broken !== undefined) throw this.#broken.error
+    if (this.#broken !== undefined) throw new Error(this.#broken.reason)
     if (this.#workers.length === 0) {
       for (let index = 0; index < this.threads; index++) this.#workers.push(this.#hire())
       this.#messages = 1
@@ -183,16 +188,37 @@ export class Workers implements Crew {
 
   #hire(): Worker {
     return this.#spawn(
-      () => {
-        for (const worker of this.#workers) worker.hold(false)
-        const done = this.#done
-        this.#done = undefined
-        done?.()
-      },
-      (error) => {
-        this.#broken = { error }
-      }
+      (message) => this.#end(message === "failed" ? this.#fail(this.#reason()) : undefined),
+      (error) => this.#end(this.#fail(String(error)))
     )
+  }
+
+  #end(failure?: Failure): void {
+    for (const worker of this.#workers) worker.hold(false)
+    const done = this.#done
+    this.#done = undefined
+    done?.(failure)
+  }
+
+  #fail(why: string): Failure {
+    this.#broken ??= { reason: why }
+    return this.#broken
+  }
+
+  /** The calling thread failed, or stopped because another did: no thread waits for it. Gives the first error. */
+  #stopAll(thrown: unknown): Error {
+    const at = words.failed >> 2
+    const isFirst = Atomics.compareExchange(this.#control, at, 0, 2) === 0
+    Atomics.add(this.#control, words.round >> 2, 1)
+    Atomics.notify(this.#control, words.round >> 2)
+    while (Atomics.load(this.#control, at) === 1);
+    return new Error(this.#fail(isFirst ? String(thrown) : this.#reason()).reason)
+  }
+
+  /** What the worker wrote that failed. */
+  #reason(): string {
+    const bytes = new Uint8Array(this.#memory.buffer, reason.address, reason.bytes)
+    return String.fromCharCode(...bytes.filter((b) => b !== 0))
   }
 
   /** Sends a message to all workers: first they see that there is one, and go where they get it. */

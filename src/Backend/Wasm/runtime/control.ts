@@ -26,6 +26,11 @@ export const words = {
   round: 128,
   /** How many threads sleep at the barrier. */
   sleepers: 192,
+  /**
+   * Whether a thread did not come to the end of its run; then no thread goes on. 0: none; 1: one, which is writing why; 2:
+   * it has.
+   */
+  failed: 196,
   /** One word for every worker: how many messages it has read. */
   read: 256
 } as const
@@ -33,20 +38,26 @@ export const words = {
 /** The most workers that there may be. */
 export const mostWorkers = 64
 
+/** Why a thread failed: at most so many characters, a byte each, the rest 0. */
+export const reason = { address: 256 + 4 * mostWorkers, bytes: 128 } as const
+
 /** Bytes at the start of memory that are not given to blocks. */
-export const controlBytes = 256 + 4 * mostWorkers
+export const controlBytes = reason.address + reason.bytes
 
 /** How often a thread looks before it sleeps: some tens of microseconds. */
 export const spins = 20000
 
-/** Adds the barrier to a module: `(threads, maySleep)`. */
+/** Adds the barrier to a module: `(threads, maySleep)`. It does not return when a thread failed, but traps. */
 export const barrier = (module: Module): Callable => {
   const c = new Code([["threads", "i32"], ["maySleep", "i32"]])
   const [threads, maySleep] = c.params
   const round = c.local("i32", "round")
   const left = c.local("i32", "left")
   const zero = () => c.i32(0)
+  const stopIfFailed = () => zero().load("i32.atomic.load", words.failed).if(() => c.op("unreachable"))
+  // Who fails says so first, and then begins a new round: it is seen here, or the round is over.
   zero().load("i32.atomic.load", words.round).set(round)
+  stopIfFailed()
   c.block((met) => {
     zero().i32(1).load("i32.atomic.rmw.add", words.arrived).i32(1).op("i32.add").get(threads).op("i32.eq").if(() => {
       zero().i32(0).store("i32.atomic.store", words.arrived)
@@ -70,5 +81,6 @@ export const barrier = (module: Module): Callable => {
     })
     zero().i32(1).load("i32.atomic.rmw.sub", words.sleepers).op("drop")
   })
+  stopIfFailed()
   return module.add("barrier", c)
 }

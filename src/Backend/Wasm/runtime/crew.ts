@@ -9,6 +9,11 @@ export interface Frames {
   readonly stride: number
 }
 
+/** What a run ended with that did not come to its end. */
+export interface Failure {
+  readonly reason: string
+}
+
 /** Threads that run main functions together. */
 export interface Crew {
   /** How many threads have frames. */
@@ -18,7 +23,7 @@ export interface Crew {
   /** Runs a module now; the calling thread is thread 0. */
   readonly run: (program: Loaded, frames: Frames) => void
   /** Runs a module on workers alone, and calls back on the calling thread. */
-  readonly start: (program: Loaded, frames: Frames, done: () => void) => void
+  readonly start: (program: Loaded, frames: Frames, done: (failure?: Failure) => void) => void
   /** A module is not run any more. */
   readonly forget: (module: number) => void
   readonly close: () => void

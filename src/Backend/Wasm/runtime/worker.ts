@@ -4,7 +4,7 @@
  *
  * It is a script and not a module of its own: so it loads from source, from dist and out of any bundle alike.
  */
-import { controlBytes, spins, words } from "./control.ts"
+import { controlBytes, reason, spins, words } from "./control.ts"
 
 /** How a host's worker talks to who made it: defines `listen`, `send` and `end`. */
 const hosts = {
@@ -59,7 +59,20 @@ const wait = () => {
     if (command % 2 !== 0 || word(${words.command}) !== command) continue
     seen = command
     if (main === undefined || index < first || index >= threads) continue
-    main(frame + index * stride, index, threads, 1)
+    try {
+      main(frame + index * stride, index, threads, 1)
+    } catch (error) {
+      if (Atomics.compareExchange(control, ${words.failed >> 2}, 0, 1) === 0) {
+        const why = String(error).slice(0, ${reason.bytes})
+        new Uint8Array(memory.buffer, ${reason.address}, why.length).set(Array.from(why, (c) => c.charCodeAt(0)))
+        Atomics.store(control, ${words.failed >> 2}, 2)
+        send("failed")
+      }
+      // The others must not wait for it.
+      Atomics.add(control, ${words.round >> 2}, 1)
+      Atomics.notify(control, ${words.round >> 2})
+      continue
+    }
     if (index === 0) send("done")
   }
 }
