@@ -1,4 +1,5 @@
-// The Wasm backend with several threads, which share even the smallest kernels, computes what the reference computes.
+// The Wasm backend with several threads, which share even the smallest kernels, and with all results resident, computes
+// what the reference computes.
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Backend } from "../../src/Backend/Backend.ts"
@@ -23,7 +24,7 @@ const layer = Layer.effect(
   Effect.suspend(() => {
     const heap = new Heap({ shared: true, maximumMemory: 2 ** 31 })
     const crew = new Workers(heap.memory, { threads: 3, background: true, patient: true })
-    const engine = new Engine(heap, new Residents(heap), crew)
+    const engine = new Engine(heap, new Residents(heap, { from: 1, copiesFrom: Infinity }), crew)
     return make(engine, { compile, plan, emitKernel, features: features(), sharedFrom: 0 })
   })
 )

@@ -41,14 +41,14 @@ export interface Options {
   /** The most bytes of memory: 4 GiB by default, which is the most that there can be. */
   readonly maximumMemory?: number
   /**
-   * How many bytes of large arrays, beside state, stay in that memory where they were computed: an eighth of
-   * `maximumMemory` by default. What was used longest ago is moved out to make room. With 0 every result is copied out.
+   * How many bytes of large arrays, beside state, stay in that memory where they were computed: a sixteenth
+   * of `maximumMemory` by default. What was used longest ago is moved out to make room. With 0 every result is copied out.
    */
   readonly residentBytes?: number
 }
 
 const engine = (
-  { background, maximumMemory = 2 ** 32, residentBytes = maximumMemory / 8, threads = 1 }: Options
+  { background, maximumMemory = 2 ** 32, residentBytes = maximumMemory / 16, threads = 1 }: Options
 ): Engine => {
   const together = (threads > 1 || background === true) && workersAvailable()
   const heap = new Heap({ shared: together, maximumMemory })

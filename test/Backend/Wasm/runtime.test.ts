@@ -186,6 +186,26 @@ describe("jitted state on the Wasm backend", () => {
     }).pipe(Effect.provide(wasm)))
 })
 
+describe("arrays in the memory of the Wasm backend", () => {
+  it.effect("are shown, and can be masks, without asking", () =>
+    Effect.gen(function*() {
+      const state = yield* nnx.Param.make(T.array([1, 2, 3]))
+      const mask = yield* nnx.Param.make(T.array([true, true, true]))
+      const write = nnx.jit((v: typeof state, m: typeof mask) =>
+        Effect.gen(function*() {
+          const x = yield* Ref.get(v)
+          yield* Ref.set(v, x.mul(2))
+          yield* Ref.set(m, x.ne(2))
+        })
+      )
+      yield* write(state, mask)
+      const x = yield* Ref.get(state)
+      assert.strictEqual(x.source._tag === "Concrete" ? x.source.storage._tag : "", "Device")
+      assert.strictEqual(String(x), "Array([2., 4., 6.], dtype=float32)")
+      assert.deepStrictEqual(yield* T.toNested(x.get(yield* Ref.get(mask))), [2, 6])
+    }).pipe(Effect.provide(wasm)))
+})
+
 describe("failures of the Wasm backend", () => {
   it.effect("OutOfMemory names the bytes of the plan, and changes nothing", () =>
     Effect.gen(function*() {

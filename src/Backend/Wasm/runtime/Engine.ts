@@ -250,7 +250,7 @@ export class Engine {
         const { bytes, dtype, output, slot } = program.inputs[i]
         const data = elements[i]
         if (data === undefined || output !== undefined || slot === undefined) continue
-        addresses[i] = bytes < residents.from ? undefined : residents.addCopy(data, dtype)
+        addresses[i] = bytes < residents.copiesFrom ? undefined : residents.addCopy(data, dtype)
         if (addresses[i] === undefined) stagedAt[i] = stage(slot, bytes)
       }
       for (let i = 0; i < program.outputs.length; i++) {
@@ -316,7 +316,7 @@ export class Engine {
         if (addresses[i] !== undefined) continue
       }
       const data = this.elements(storage)
-      if (output === undefined && slot !== undefined && bytes >= residents.from) {
+      if (output === undefined && slot !== undefined && bytes >= residents.copiesFrom) {
         addresses[i] = residents.copyOf(data)
       }
       if (addresses[i] === undefined) elements[i] = data

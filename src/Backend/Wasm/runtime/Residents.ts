@@ -60,7 +60,9 @@ export class Resident {
 export interface ResidentsOptions {
   /** Arrays of at least this many bytes stay where they were computed. Smaller ones are sooner copied. */
   readonly from?: number
-  /** The most bytes of arrays that are not state. */
+  /** Host arrays of at least this many bytes have a copy in memory when they come again. */
+  readonly copiesFrom?: number
+  /** The most bytes of arrays that are not state: 256 MiB. */
   readonly budget?: number
 }
 
@@ -70,6 +72,7 @@ export const residentFrom = 65536
 /** The resident arrays of one memory. */
 export class Residents {
   readonly from: number
+  readonly copiesFrom: number
   readonly #budget: number
   readonly #owner: object = {}
   readonly #heap: Heap
@@ -81,8 +84,8 @@ export class Residents {
   readonly #copies = new WeakMap<TypedArray, Block | "seen">()
   #budgeted = 0
   /**
-   * Bytes that were spilled since the event loop went on last: so long nothing is collected to which there was a
-   * WeakRef.
+   * Bytes that were spilled since the event loop went on last: until it does, nothing is collected that a WeakRef points
+   * to. When these become too many, new arrays are not made resident instead.
    */
   #spilled = 0
   #run = 0
@@ -91,9 +94,10 @@ export class Residents {
   liveBuffers = 0
   peakBytes = 0
 
-  constructor(heap: Heap, { budget = 2 ** 29, from = residentFrom }: ResidentsOptions = {}) {
+  constructor(heap: Heap, { budget = 2 ** 28, from = residentFrom, copiesFrom = from }: ResidentsOptions = {}) {
     this.#heap = heap
     this.from = from
+    this.copiesFrom = copiesFrom
     this.#budget = budget
     this.#dropped = new FinalizationRegistry((block) => this.#free(block))
     heap.onFull = () => this.#spillOldest(this.#arrays) || this.#spillOldest(this.#states)
@@ -236,7 +240,7 @@ export class Residents {
   #admit(bytes: number): boolean {
     if (bytes > this.#budget) return false
     while (this.#budgeted + bytes > this.#budget) {
-      if (this.#spilled > this.#budget || !this.#spillOldest(this.#arrays)) return false
+      if (this.#spilled > this.#budget / 4 || !this.#spillOldest(this.#arrays)) return false
     }
     return true
   }
