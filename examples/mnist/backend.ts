@@ -3,8 +3,15 @@
  */
 import { Effect, Layer } from "effect"
 
-/** CPU kernels in plain JavaScript; they run everywhere. */
-const cpu = Layer.unwrap(Effect.map(Effect.promise(() => import("linum/backend/tfjs-cpu")), ({ layer }) => layer))
+/** WebAssembly, on so many threads: the fastest without a GPU. Long steps leave the event loop free. */
+const wasm = ({ threads }: Options) =>
+  Layer.unwrap(Effect.map(
+    Effect.promise(() => import("linum/backend/wasm")),
+    ({ layerWith }) => layerWith({ threads, background: true })
+  ))
+
+/** Plain JavaScript: slow, and independent of the others. */
+const cpu = () => Layer.unwrap(Effect.map(Effect.promise(() => import("linum/backend/tfjs-cpu")), ({ layer }) => layer))
 
 /** Node has no WebGPU of its own: the package `webgpu` brings the implementation that Chromium has. */
 const installWebGpu = Effect.promise(async () => {
@@ -17,15 +24,24 @@ const installWebGpu = Effect.promise(async () => {
 })
 
 /** The GPU. */
-const webgpu = Layer.unwrap(
-  Effect.andThen(
-    installWebGpu,
-    Effect.map(Effect.promise(() => import("linum/backend/tfjs-webgpu")), ({ layer }) => layer)
+const webgpu = () =>
+  Layer.unwrap(
+    Effect.andThen(
+      installWebGpu,
+      Effect.map(Effect.promise(() => import("linum/backend/tfjs-webgpu")), ({ layer }) => layer)
+    )
   )
-)
 
-/** By name. */
-export const backends = { cpu, webgpu } as const
+const backends = { wasm, cpu, webgpu }
 
 /** The names of the backends. */
-export const names = ["cpu", "webgpu"] as const
+export const names = ["wasm", "cpu", "webgpu"] as const
+
+/** Which backend, and how. */
+export interface Options {
+  readonly backend: typeof names[number]
+  readonly threads: number
+}
+
+/** The backend of that name. */
+export const layer = (options: Options) => backends[options.backend](options)

@@ -21,7 +21,7 @@ export interface Digits {
   readonly labels: Uint8Array
 }
 
-/** Some digits as arrays: images uint8[n,784], labels int32[n]. */
+/** Some digits as arrays: images uint8[n,28,28,1], labels int32[n]. */
 export interface Batch {
   readonly images: Tensor.Tensor
   readonly labels: Tensor.Tensor
@@ -91,12 +91,27 @@ export const take = (self: Digits, count: number): Digits =>
 export const imageAt = (self: Digits, position: number): Uint8Array =>
   self.images.subarray(position * pixels, (position + 1) * pixels)
 
+/** Writes an image moved to the right and down; what leaves on one side is lost, what comes on the other is paper. */
+const draw = (image: Uint8Array, right: number, down: number, onto: Uint8Array): void => {
+  const [from, to] = [Math.max(0, -right), side - Math.max(0, right)]
+  for (let row = Math.max(0, -down); row < side - Math.max(0, down); row++) {
+    onto.set(image.subarray(row * side + from, row * side + to), (row + down) * side + from + right)
+  }
+}
+
+/** How far to move each digit to the right and down, one after the other, by its position. */
+type Shifts = ArrayLike<number>
+
 /** The digits at some positions. */
-const gather = (self: Digits, positions: ArrayLike<number>): Batch => {
+const gather = (self: Digits, positions: ArrayLike<number>, shifts?: Shifts): Batch => {
   const images = new Uint8Array(positions.length * pixels)
-  for (let i = 0; i < positions.length; i++) images.set(imageAt(self, positions[i]), i * pixels)
+  for (let i = 0; i < positions.length; i++) {
+    const at = positions[i]
+    const [right, down] = shifts === undefined ? [0, 0] : [shifts[2 * at], shifts[2 * at + 1]]
+    draw(imageAt(self, at), right, down, images.subarray(i * pixels, (i + 1) * pixels))
+  }
   return {
-    images: Tensor.array(images, { shape: [positions.length, pixels] }),
+    images: Tensor.array(images, { shape: [positions.length, side, side, 1] }),
     labels: Tensor.array(Int32Array.from(positions, (at) => self.labels[at]))
   }
 }
@@ -112,6 +127,8 @@ export interface Shuffle {
   readonly batchSize: number
   readonly epochs: number
   readonly seed: number
+  /** Each image is moved by up to so many pixels in both directions. */
+  readonly shift: number
   /** How many batches to leave out at the beginning. */
   readonly skip: number
 }
@@ -120,20 +137,20 @@ export interface Shuffle {
 export const batchesPerEpoch = (self: Digits, batchSize: number): number => Math.floor(self.count / batchSize)
 
 /**
- * Batches of digits in an order that depends on the seed and the epoch alone, so that a run can go on anywhere. What is
- * left at the end of an epoch and fills no batch is left out.
+ * Batches of digits, moved a little, in an order. Both depend on the seed and the epoch alone, so that a run can go on
+ * anywhere. What is left at the end of an epoch and fills no batch is left out.
  */
-export const shuffled = (self: Digits, { batchSize, epochs, seed, skip }: Shuffle) => {
+export const shuffled = (self: Digits, { batchSize, epochs, seed, shift, skip }: Shuffle) => {
   const perEpoch = batchesPerEpoch(self, batchSize)
-  const key = Tensor.random.key(seed)
-  const epoch = (number: number) =>
-    Effect.map(
-      Tensor.toTypedArray(Tensor.random.permutation(Tensor.random.foldIn(key, number), self.count)),
-      (order) =>
-        Stream.fromIterable(starts(perEpoch * batchSize, batchSize), { chunkSize: 1 }).pipe(
-          Stream.map((start) => gather(self, order.subarray(start, start + batchSize)))
-        )
+  const { foldIn, key, permutation, randint } = Tensor.random
+  const epoch = Effect.fnUntraced(function*(number: number) {
+    const own = foldIn(key(seed), number)
+    const order = yield* Tensor.toTypedArray(permutation(foldIn(own, 0), self.count))
+    const shifts = yield* Tensor.toTypedArray(randint(foldIn(own, 1), [self.count, 2], -shift, shift + 1))
+    return Stream.fromIterable(starts(perEpoch * batchSize, batchSize), { chunkSize: 1 }).pipe(
+      Stream.map((start) => gather(self, order.subarray(start, start + batchSize), shifts))
     )
+  })
   const first = Math.floor(skip / perEpoch)
   return Stream.fromIterable(range(first, epochs)).pipe(
     Stream.flatMap((number) => Stream.unwrap(epoch(number))),

@@ -45,6 +45,9 @@ export class Training extends nnx.Module("Training")<{
   }
 }
 
+/** Images are moved by up to so many pixels, each time anew: what a digit is does not depend on where it is. */
+const shift = 1
+
 /** How many steps a run makes. */
 export const stepsOf = (digits: Digits, { batchSize, epochs }: Settings): number =>
   epochs * batchesPerEpoch(digits, batchSize)
@@ -67,12 +70,12 @@ export const train = (training: Training, digits: Digits, settings: Settings) =>
   Stream.unwrap(Effect.gen(function*() {
     const done = yield* training.step
     const perEpoch = batchesPerEpoch(digits, settings.batchSize)
-    return shuffled(digits, { ...settings, skip: done }).pipe(
+    return shuffled(digits, { ...settings, shift, skip: done }).pipe(
       Stream.mapEffect(Effect.fnUntraced(function*(batch, i) {
         const step = done + i
         if (step % perEpoch === 0) yield* training.metrics.reset
         yield* learn(training, batch)
-        // Steps are synchronous on the CPU: let signals and the screen have their turn.
+        // Short steps are made at once: let signals and the screen have their turn.
         yield* Effect.yieldNow
         return step + 1
       }))
@@ -80,8 +83,10 @@ export const train = (training: Training, digits: Digits, settings: Settings) =>
   }))
 
 /** The model's answers to some digits, in order. */
-export const answers = (model: Classifier, digits: Digits) =>
-  inOrder(digits, 1000).pipe(
-    Stream.mapEffect((batch) => Effect.flatMap(predict(model, batch.images), nnx.Tensor.toTypedArray)),
+export const answers = (model: Classifier, digits: Digits) => {
+  const trained = nnx.evalMode(model)
+  return inOrder(digits, 500).pipe(
+    Stream.mapEffect((batch) => Effect.flatMap(predict(trained, batch.images), nnx.Tensor.toTypedArray)),
     Stream.runFold(() => [] as ReadonlyArray<number>, (all, some) => [...all, ...some])
   )
+}

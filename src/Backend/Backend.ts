@@ -139,7 +139,7 @@ export interface Executable {
  * @since 0.1.0
  */
 export class Backend extends Context.Service<Backend, {
-  /** As errors and benchmarks name it: `tfjs-cpu`, `tfjs-webgpu`. */
+  /** As errors and benchmarks name it: `wasm`, `tfjs-webgpu`, `tfjs-cpu`. */
   readonly name: string
   /** Element types that it computes with. */
   readonly dtypes: ReadonlySet<DType>

@@ -81,7 +81,7 @@ describe("npm start", { timeout: 120_000 }, () => {
   it("--help tells the options", async () => {
     const { code, output } = await start(["--help"])
     assert.strictEqual(code, 0)
-    const own = "epochs batch-size learning-rate backend seed resume output json checkpoint-every".split(" ")
+    const own = "epochs batch-size learning-rate backend threads seed resume output json checkpoint-every".split(" ")
     for (const option of own) assert.include(output, `--${option}`)
     assert.notInclude(output, "--limit")
   })
@@ -89,7 +89,7 @@ describe("npm start", { timeout: 120_000 }, () => {
   it.each([
     [["--epoch", "1"], /--epochs[^]*Unrecognized flag: --epoch/],
     [["--epochs", "0"], /--epochs[^]*a number above 0, got 0/],
-    [["--backend", "tpu"], /--backend[^]*cpu[^]*webgpu/],
+    [["--backend", "tpu"], /--backend[^]*wasm[^]*cpu[^]*webgpu/],
     [["--output", join("package.json", "x")], /Cannot write to the folder package\.json\/x .*--output/],
     [["--output", join(tmpdir(), "linum-no-such-folder"), "--resume"], /There is no checkpoint in .*--resume/],
     [["--output", tmpdir(), "--limit", "10"], /A batch of 128 is more than all 10 images/]

@@ -29,7 +29,7 @@ const features: ReadonlyArray<GPUFeatureName> = ["shader-f16", "subgroups", "tim
 const unavailable = (reason: string, hint: string): BackendUnavailable =>
   new BackendUnavailable({ backend: name, reason, hint })
 
-const elsewhere = "use linum/backend/tfjs-cpu, or give this process a GPU"
+const elsewhere = "use linum/backend/wasm, or give this process a GPU"
 
 /** A device of the adapter's best, with TensorFlow.js on it. */
 const acquire = Effect.gen(function*() {
@@ -37,7 +37,7 @@ const acquire = Effect.gen(function*() {
   if (gpu === undefined) {
     return yield* unavailable(
       "there is no navigator.gpu",
-      "use a browser with WebGPU, or in Node the package webgpu, or use linum/backend/tfjs-cpu"
+      "use a browser with WebGPU, or in Node the package webgpu, or use linum/backend/wasm"
     )
   }
   const adapter = yield* Effect.tryPromise({
