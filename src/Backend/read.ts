@@ -12,7 +12,7 @@ import * as DTypes from "../Tensor/DType.ts"
 import { ConcretizationError, ShapeError, type TensorError } from "../Tensor/errors.ts"
 import * as float16 from "../Tensor/float16.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
-import type { Storage } from "../Tensor/Storage.ts"
+import * as Storage from "../Tensor/Storage.ts"
 import * as Tensor from "../Tensor/Tensor.ts"
 import { Backend, type BackendError } from "./Backend.ts"
 
@@ -24,7 +24,7 @@ const scalar = (value: number, dtype: DType): TypedArray => {
 }
 
 /** @internal The storage of an array that is computed, or a constant. */
-export const storageOf = (x: Tensor.Tensor): Storage => {
+export const storageOf = (x: Tensor.Tensor): Storage.Storage => {
   if (x.source._tag === "Literal") return { _tag: "Host", data: scalar(x.source.value, x.dtype) }
   if (x.source._tag !== "Concrete") throw new Error("a captured array has no elements")
   return x.source.storage
@@ -77,6 +77,17 @@ export const compute = Effect.fnUntraced(function*(
   outputs.forEach((x, i) => Tensor.settle(x, storages[i]))
 })
 
+/** The elements of a storage: at hand, or downloaded. */
+const elementsOf = (
+  storage: Storage.Storage,
+  aval: ShapedArray.ShapedArray
+): Effect.Effect<TypedArray, BackendError, Backend> => {
+  const data = Storage.elements(storage)
+  if (data !== undefined) return Effect.succeed(data)
+  if (storage._tag === "Host") return Effect.succeed(storage.data)
+  return Effect.flatMap(Backend, (backend) => backend.download(storage, aval))
+}
+
 /** @internal The elements as host storage, computed and downloaded if need be. */
 export const hostData = Effect.fnUntraced(function*(
   x: Tensor.Tensor
@@ -87,9 +98,7 @@ export const hostData = Effect.fnUntraced(function*(
   if (source._tag !== "Concrete") {
     return yield* new ConcretizationError({ transform: "a trace", array: ShapedArray.format(x.aval) })
   }
-  if (source.storage._tag === "Host") return source.storage.data
-  const backend = yield* Backend
-  return yield* backend.download(source.storage, x.aval)
+  return yield* elementsOf(source.storage, x.aval)
 })
 
 /** 16-bit floats as the numbers that they are; other dtypes as they are stored. */
@@ -178,10 +187,7 @@ export const runClosed = Effect.fnUntraced(function*(
   const storages = yield* executable.run(closed.captures.map(storageOf))
   const out: Array<TypedArray> = []
   for (let i = 0; i < storages.length; i++) {
-    const storage = storages[i]
-    out.push(
-      storage._tag === "Host" ? storage.data : yield* backend.download(storage, closed.program.outputs[i].aval)
-    )
+    out.push(yield* elementsOf(storages[i], closed.program.outputs[i].aval))
   }
   return out
 })

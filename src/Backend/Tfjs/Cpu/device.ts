@@ -116,8 +116,9 @@ export const make = (): Device<CpuData> => {
     dtypes,
     kernels: table(ledger),
     fromStorage: (storage, aval) => {
-      if (storage._tag === "Device") throw unavailable
-      return borrowed(aval, storage.data)
+      const data = Storage.elements(storage)
+      if (data === undefined) throw unavailable
+      return borrowed(aval, data)
     },
     toStorage: (d) => {
       ledger.drop(d)

@@ -220,8 +220,15 @@ export const make = (gpu: Gpu): Device<GpuData> => {
     dtypes,
     kernels: ready.table(),
     fromStorage: (storage, aval) => {
-      if (storage._tag === "Device") return share({ aval, allocation: storages.memory(storage), spread: false }, aval)
-      return { aval, allocation: gpu.upload(encode(storage.data, aval.dtype)), spread: false }
+      const upload = (data: TypedArray): GpuData => ({
+        aval,
+        allocation: gpu.upload(encode(data, aval.dtype)),
+        spread: false
+      })
+      if (storage._tag === "Host") return upload(storage.data)
+      const elsewhere = storage.read?.()
+      if (elsewhere !== undefined) return upload(elsewhere)
+      return share({ aval, allocation: storages.memory(storage), spread: false }, aval)
     },
     toStorage: (d) => {
       const whole = ready.plain(d)
