@@ -21,11 +21,11 @@ import { format } from "./print.ts"
  *   Effect.succeed(nnx.Tensor.nn.relu(x.matmul(w).add(b)))
  * const args = [nnx.Tensor.ones([4, 8]), nnx.Tensor.ones([8, 5]), nnx.Tensor.ones([5])] as const
  * console.log(Wasm.explain(Effect.runSync(nnx.makeProgram(dense)(...args))))
- * // => inputs b3:float32[32], b4:float32[40], b1:float32[5]
- * // dot dot_select_n 4x5x8 b5 = b3(8,1) @ b4(5,1)
- * //   t0 = (product + b1[j])
- * //   b2:float32[5i+j] = select((t0 <= 0), 0, t0)
- * // outputs b2:float32[20]
+ * // => inputs b0:float32[32], b1:float32[40], b2:float32[5]
+ * // dot dot_select_n 4x5x8 b3 = b0(8,1) @ b1(5,1)
+ * //   t0 = (product + b2[j])
+ * //   b4:float32[5i+j] = select((t0 <= 0), 0, t0)
+ * // outputs b4:float32[20]
  * // memory for temporary values: 80 bytes
  * ```
  *

@@ -33,6 +33,22 @@ const operandsOf = (e: Expression): ReadonlyArray<Expression> =>
   e._tag === "Apply" ? e.args : "x" in e ? [e.x] : e._tag === "LoadAt" ? [e.index] : []
 
 class Printer {
+  readonly #buffers = new Map<Buffer, string>()
+
+  /** Buffers are numbered as they come. */
+  #name(buffer: Buffer): string {
+    const known = this.#buffers.get(buffer)
+    if (known !== undefined) return known
+    const name = `b${this.#buffers.size}`
+    this.#buffers.set(buffer, name)
+    return name
+  }
+
+  /** A buffer with its type and size. */
+  whole(buffer: Buffer | undefined): string {
+    return buffer === undefined ? "_" : `${this.#name(buffer)}:${buffer.dtype}[${buffer.size}]`
+  }
+
   readonly #reductions = new Map<object, string>()
 
   #reduction(reduction: object): string {
@@ -53,9 +69,9 @@ class Printer {
   #whole(e: Expression): string {
     switch (e._tag) {
       case "Load":
-        return `${e.buffer.name}[${affine(e.at)}]`
+        return `${this.#name(e.buffer)}[${affine(e.at)}]`
       case "LoadAt":
-        return `${e.buffer.name}[${this.expression(e.index)}]`
+        return `${this.#name(e.buffer)}[${this.expression(e.index)}]`
       case "Constant":
         return String(e.value)
       case "Index":
@@ -101,7 +117,7 @@ class Printer {
   #stores(stores: ReadonlyArray<Store>): ReadonlyArray<string> {
     return [
       ...this.#names(stores.map((s) => s.value)),
-      ...stores.map((s) => `${s.buffer.name}:${s.buffer.dtype}[${affine(s.at)}] = ${this.expression(s.value)}`)
+      ...stores.map((s) => `${this.#name(s.buffer)}:${s.buffer.dtype}[${affine(s.at)}] = ${this.expression(s.value)}`)
     ]
   }
 
@@ -127,11 +143,11 @@ class Printer {
   }
 
   #matrix(m: Matrix): string {
-    return `${m.buffer.name}(${[...m.batch, m.row, m.column].join(",")})${m.offset === 0 ? "" : `+${m.offset}`}`
+    return `${this.#name(m.buffer)}(${[...m.batch, m.row, m.column].join(",")})${m.offset === 0 ? "" : `+${m.offset}`}`
   }
 
   #operand(x: Operand): string {
-    return "name" in x ? x.name : String(x.value)
+    return "name" in x ? this.#name(x) : String(x.value)
   }
 
   kernel(kernel: Kernel): ReadonlyArray<string> {
@@ -142,19 +158,19 @@ class Printer {
         return [`group ${kernel.name}`, ...kernel.loops.flatMap((loop) => this.loop(loop)).map((line) => `  ${line}`)]
       case "Dot": {
         const sizes = [...kernel.batch, kernel.m, kernel.n, kernel.k].join("x")
-        const head = `dot ${kernel.name} ${sizes} ${kernel.out.name} = ${this.#matrix(kernel.x)} @ ${
+        const head = `dot ${kernel.name} ${sizes} ${this.#name(kernel.out)} = ${this.#matrix(kernel.x)} @ ${
           this.#matrix(kernel.y)
         }`
         return [head, ...this.#stores(kernel.epilogue).map((line) => `  ${line}`)]
       }
       case "Convolution":
         return [
-          `convolution ${kernel.name} ${kernel.out.name} = ${kernel.x.name} * ${kernel.y.name}`,
+          `convolution ${kernel.name} ${this.#name(kernel.out)} = ${this.#name(kernel.x)} * ${this.#name(kernel.y)}`,
           ...this.#stores(kernel.epilogue).map((line) => `  ${line}`)
         ]
       case "Irregular":
         return [
-          `${kernel.name} ${kernel.outputs.map((b) => b.name).join(", ")} = ${
+          `${kernel.name} ${kernel.outputs.map((b) => this.#name(b)).join(", ")} = ${
             kernel.inputs.map((x) => this.#operand(x)).join(", ")
           }`
         ]
@@ -169,41 +185,43 @@ class Printer {
       case "Scan":
         return [
           `scan ${step.length}${step.reverse ? " backwards" : ""}`,
-          ...step.carries.map((c) => `  ${c.current.name} from ${c.init.name} by ${c.next.name} to ${c.result.name}`),
-          ...step.xs.map((x) => `  ${x.slice.name} in ${x.whole.name}`),
-          ...step.ys.map((y) => `  ${y.slice.name} out ${y.whole.name}`),
+          ...step.carries.map((c) =>
+            `  ${this.#name(c.current)} from ${this.#name(c.init)} by ${this.#name(c.next)} to ${this.#name(c.result)}`
+          ),
+          ...step.xs.map((x) => `  ${this.#name(x.slice)} in ${this.#name(x.whole)}`),
+          ...step.ys.map((y) => `  ${this.#name(y.slice)} out ${this.#name(y.whole)}`),
           ...nested(step.body)
         ]
       case "While":
         return [
           "while",
-          ...step.carries.map((c) => `  ${c.current.name} from ${c.init.name} by ${c.next.name} to ${c.result.name}`),
+          ...step.carries.map((c) =>
+            `  ${this.#name(c.current)} from ${this.#name(c.init)} by ${this.#name(c.next)} to ${this.#name(c.result)}`
+          ),
           ...nested(step.condition),
-          `  ${step.holds.name} do`,
+          `  ${this.#name(step.holds)} do`,
           ...nested(step.body)
         ]
       case "Cond":
-        return [`cond ${step.index.name}`, ...step.branches.flatMap((branch, i) => [`  case ${i}`, ...nested(branch)])]
+        return [
+          `cond ${this.#name(step.index)}`,
+          ...step.branches.flatMap((branch, i) => [`  case ${i}`, ...nested(branch)])
+        ]
       case "Callback":
         return [`callback ${step.inputs.map((x) => this.#operand(x)).join(", ")}`]
     }
   }
 }
 
-const name = (buffer: Buffer | undefined): string =>
-  buffer === undefined ? "_" : `${buffer.name}:${buffer.dtype}[${buffer.size}]`
-
 /** A compiled Program as text. */
 export const format = (compiled: Compiled): string => {
   const printer = new Printer()
+  const inputs = compiled.inputs.map((b) => printer.whole(b))
+  const steps = compiled.steps.flatMap((step) => printer.step(step))
   const outputs = compiled.outputs.map((o) =>
-    o._tag === "Buffer" ? name(o.buffer) : o._tag === "Input" ? `input ${o.index}` : String(o.value)
+    o._tag === "Buffer" ? printer.whole(o.buffer) : o._tag === "Input" ? `input ${o.index}` : String(o.value)
   )
-  return [
-    `inputs ${compiled.inputs.map(name).join(", ")}`,
-    ...compiled.steps.flatMap((step) => printer.step(step)),
-    `outputs ${outputs.join(", ")}`
-  ].join("\n")
+  return [`inputs ${inputs.join(", ")}`, ...steps, `outputs ${outputs.join(", ")}`].join("\n")
 }
 
 /** How many kernels a compiled Program has, those in loops counted once. */

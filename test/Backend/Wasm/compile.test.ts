@@ -43,10 +43,10 @@ describe("compile", () => {
           "inputs b0:float32[24]",
           "loop reduce_max_exp_reduce_sum_div [4] x [6]",
           "  r0 = max b0[6i+j]",
-          "  b3:float32[j] = exp((b0[6i+j] - max(-Infinity, r0)))",
-          "  r1 = sum b3[j]",
-          "  b4:float32[6i+j] = (b3[j] / r1)",
-          "outputs b4:float32[24]"
+          "  b1:float32[j] = exp((b0[6i+j] - max(-Infinity, r0)))",
+          "  r1 = sum b1[j]",
+          "  b2:float32[6i+j] = (b1[j] / r1)",
+          "outputs b2:float32[24]"
         )
       )
     }).pipe(services))
