@@ -71,15 +71,15 @@ const transposeBinary = (
 const throughFactor = (apply: Binary) => (ct: Tensor, factor: Tensor | Linear): Tangent =>
   isLinear(factor) ? null : apply(ct, factor)
 
-/** The share of one operand in max or min: 1 where it is the result, a half where both are. */
-const share = (mine: Tensor, other: Tensor, out: Tensor): Tensor =>
-  lax.div(
-    where(lax.eq(mine, out), fullLike(out, 1), zerosLike(out)),
-    where(lax.eq(other, out), fullLike(out, 2), fullLike(out, 1))
-  )
+/**
+ * The share of one operand in max or min: 1 where it `wins`, a half where both are equal. The result is not asked: it may
+ * have been computed elsewhere, from operands that were rounded in another way.
+ */
+const share = (wins: Binary, mine: Tensor, other: Tensor): Tensor =>
+  where(wins(mine, other), fullLike(mine, 1), where(lax.eq(mine, other), fullLike(mine, 0.5), zerosLike(mine)))
 
-const extremum = (apply: Binary) =>
-  binary(apply, (g, [x, y], out) => lax.mul(g, share(x, y, out)), (g, [x, y], out) => lax.mul(g, share(y, x, out)))
+const extremum = (apply: Binary, wins: Binary) =>
+  binary(apply, (g, [x, y]) => lax.mul(g, share(wins, x, y)), (g, [x, y]) => lax.mul(g, share(wins, y, x)))
 
 /** `x`, with 1 in place of 0: where log(x) is only ever multiplied by 0ʸ. */
 const withoutZero = (x: Tensor): Tensor => where(lax.eq(x, zerosLike(x)), fullLike(x, 1), x)
@@ -214,8 +214,8 @@ export const elementwise: RuleTable<keyof Params> = {
   },
   rem: binary(lax.rem, (g) => g, (g, [x, y]) => lax.mul(g, lax.neg(truncate(lax.div(x, y))))),
   pow: binary(lax.pow, powLeft, powRight),
-  max: extremum(lax.max),
-  min: extremum(lax.min),
+  max: extremum(lax.max, lax.gt),
+  min: extremum(lax.min, lax.lt),
   atan2: binary(
     lax.atan2,
     (g, [y, x]) => lax.mul(g, lax.div(x, hypotSquared(x, y))),

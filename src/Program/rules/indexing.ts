@@ -214,17 +214,20 @@ const scatterJvp: JvpRule<"scatter"> = (p, [x, indices, updates], [dx, , dUpdate
 }
 
 /** Operand and updates that attain the result share its tangent in equal parts, as in other largest elements. */
-const extremalJvp: JvpRule<"scatter_min" | "scatter_max"> = (p, [x, indices, updates], [dx, , dUpdates], [out]) => {
-  if (dx === null && dUpdates === null) return [null]
-  const attains = (a: Tensor, b: Tensor) => convertElementType(eq(a, b), x.dtype)
-  const stays = attains(x, out)
-  const enters = attains(updates, gather(out, indices, toGather(x.shape, updates.shape, p)))
-  const sharing = scatterAdd(stays, indices, enters, p)
-  const kept = dx && mul(dx, stays)
-  const written = dUpdates && mul(dUpdates, enters)
-  const sum = written === null ? kept : scatterAdd(instantiate(kept, x), indices, written, p)
-  return [sum && div(sum, sharing)]
-}
+const extremalJvp =
+  (apply: Scatter): JvpRule<"scatter_min" | "scatter_max"> => (p, [x, indices, updates], [dx, , dUpdates]) => {
+    if (dx === null && dUpdates === null) return [null]
+    // Computed again, as in other largest elements.
+    const out = apply(x, indices, updates, p)
+    const attains = (a: Tensor, b: Tensor) => convertElementType(eq(a, b), x.dtype)
+    const stays = attains(x, out)
+    const enters = attains(updates, gather(out, indices, toGather(x.shape, updates.shape, p)))
+    const sharing = scatterAdd(stays, indices, enters, p)
+    const kept = dx && mul(dx, stays)
+    const written = dUpdates && mul(dUpdates, enters)
+    const sum = written === null ? kept : scatterAdd(instantiate(kept, x), indices, written, p)
+    return [sum && div(sum, sharing)]
+  }
 
 const scatterMulJvp: JvpRule<"scatter_mul"> = (p, [x, indices, updates], [dx, , dUpdates]) => {
   if (dUpdates !== null && !p.unique_indices) {
@@ -379,6 +382,6 @@ export const indexing: RuleTable<keyof Params> = {
     batch: batchScatter(scatterMul),
     cost: costOfScatter
   },
-  scatter_min: { jvp: extremalJvp, transpose: null, batch: batchScatter(scatterMin), cost: costOfScatter },
-  scatter_max: { jvp: extremalJvp, transpose: null, batch: batchScatter(scatterMax), cost: costOfScatter }
+  scatter_min: { jvp: extremalJvp(scatterMin), transpose: null, batch: batchScatter(scatterMin), cost: costOfScatter },
+  scatter_max: { jvp: extremalJvp(scatterMax), transpose: null, batch: batchScatter(scatterMax), cost: costOfScatter }
 }

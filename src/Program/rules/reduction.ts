@@ -39,15 +39,18 @@ const batchReduction =
     return batchedAt([apply(x, axes, params)], at - axes.filter((a) => a < at).length)
   }
 
-/** The jvp of max and min: the mean of the tangents of the elements that are the result. */
-const jvpOfExtremum = (
+/**
+ * The jvp of max and min: the mean of the tangents of the elements that are the result. It is computed again, and not
+ * twice in one Program: the result that is there may come from elements that were rounded in another way.
+ */
+const jvpOfExtremum = (apply: (x: Tensor, axes: Axes) => Tensor) =>
+(
   { axes }: { readonly axes: Axes },
   [x]: ReadonlyArray<Tensor>,
-  [t]: ReadonlyArray<Tangent>,
-  [out]: ReadonlyArray<Tensor>
+  [t]: ReadonlyArray<Tangent>
 ): ReadonlyArray<Tangent> => {
   if (t === null || x.size === 0) return [null]
-  const attained = lax.convertElementType(lax.eq(x, spread(out, x.shape, axes)), x.dtype)
+  const attained = lax.convertElementType(lax.eq(x, spread(apply(x, axes), x.shape, axes)), x.dtype)
   const share = lax.div(attained, spread(lax.reduceSum(attained, axes), x.shape, axes))
   return [lax.reduceSum(lax.mul(t, share), axes)]
 }
@@ -167,7 +170,7 @@ const running = (apply: Running, combine: Combine) => ({
 type Reduction = (x: Tensor, axes: Axes) => Tensor
 
 const extremum = (apply: Reduction) => ({
-  jvp: jvpOfExtremum,
+  jvp: jvpOfExtremum(apply),
   transpose: null,
   batch: batchReduction(apply),
   cost: costPerInput
