@@ -214,7 +214,7 @@ describe("the device of tfjs-webgpu", () => {
           Effect.andThen(withGpu(gpu), Effect.flip(Layer.build(Layer.fresh(layer))))
         )
         assert.strictEqual(error._tag, "BackendUnavailable")
-        assert.include(error.message, "tfjs-cpu")
+        assert.include(error.message, "linum/backend/wasm")
       }
     }))
 })

@@ -4,7 +4,11 @@ import { verified } from "../../../src/Backend/Wasm/products/probe.ts"
 
 describe("the probe of products", () => {
   it("never finds more than is claimed", () => {
-    assert.deepStrictEqual(verified({ relaxed: false, fused: false, wide: false }), { relaxed: false, fused: false, wide: false })
+    assert.deepStrictEqual(verified({ relaxed: false, fused: false, wide: false }), {
+      relaxed: false,
+      fused: false,
+      wide: false
+    })
     assert.deepStrictEqual(verified({ relaxed: true, wide: false }), { relaxed: true, fused: false, wide: false })
   })
 
