@@ -75,6 +75,36 @@ export const subPrograms = (equation: Equation): ReadonlyArray<Program> => {
   }
 }
 
+/** An equation that holds one Program, with what `f` makes of it. */
+const mapProgram = <P extends "jit" | "checkpoint" | "scan" | "custom_jvp_call" | "custom_vjp_call">(
+  equation: EquationOf<P>,
+  f: (program: Program) => Program
+): EquationOf<P> => ({ ...equation, params: { ...equation.params, program: f(equation.params.program) } })
+
+/** The equation with what `f` makes of each of the Programs inside its parameters. */
+export const mapSubPrograms = (equation: Equation, f: (program: Program) => Program): Equation => {
+  switch (equation.primitive) {
+    case "jit":
+      return mapProgram(equation, f)
+    case "checkpoint":
+      return mapProgram(equation, f)
+    case "scan":
+      return mapProgram(equation, f)
+    case "while": {
+      const { body, cond } = equation.params
+      return { ...equation, params: { ...equation.params, cond: f(cond), body: f(body) } }
+    }
+    case "cond":
+      return { ...equation, params: { branches: equation.params.branches.map((branch) => f(branch)) } }
+    case "custom_jvp_call":
+      return mapProgram(equation, f)
+    case "custom_vjp_call":
+      return mapProgram(equation, f)
+    default:
+      return equation
+  }
+}
+
 /** Does it do more than compute its outputs (print, call back, read and write)? Such equations are kept, in order. */
 export const isEffectful = (equation: Equation): boolean =>
   equation.primitive === "debug_callback" || equation.primitive === "get_variable" ||

@@ -11,7 +11,16 @@ import { deadCode } from "./deadCode.ts"
 import { hashString, hashValue, sameParams } from "./equality.ts"
 import { hoist } from "./invariants.ts"
 import { definitions, passedOn, peephole, reciprocal } from "./peephole.ts"
-import { type Atom, type Equation, isEffectful, make, type Program, type Var, variable } from "./Program.ts"
+import {
+  type Atom,
+  type Equation,
+  isEffectful,
+  make,
+  mapSubPrograms,
+  type Program,
+  type Var,
+  variable
+} from "./Program.ts"
 
 /** How far to go. */
 export interface Options {
@@ -167,21 +176,7 @@ class Simplifier {
       this.#inner.set(program, simpler)
       return simpler
     }
-    switch (equation.primitive) {
-      case "checkpoint":
-      case "scan":
-      case "custom_jvp_call":
-      case "custom_vjp_call":
-        return { ...equation, params: { ...equation.params, program: inner(equation.params.program) } } as Equation
-      case "while": {
-        const { body, cond } = equation.params
-        return { ...equation, params: { ...equation.params, cond: inner(cond), body: inner(body) } }
-      }
-      case "cond":
-        return { ...equation, params: { branches: equation.params.branches.map(inner) } }
-      default:
-        return equation
-    }
+    return mapSubPrograms(equation, inner)
   }
 }
 

@@ -6,8 +6,8 @@ import {
   type Atom,
   type Equation,
   type EquationOf,
+  mapSubPrograms,
   type Program,
-  subPrograms,
   type Var,
   variable
 } from "../../../Program/Program.ts"
@@ -79,27 +79,7 @@ export const prepare = (program: Program): Program => {
       if (made !== undefined) names.set(equation.outputs[0], made)
       return []
     }
-    return [{ ...within(equation), inputs }]
+    return [{ ...mapSubPrograms(equation, prepare), inputs }]
   })
   return { inputs: program.inputs, equations, outputs: program.outputs.map((x) => names.get(x) ?? x) }
-}
-
-const within = (equation: Equation): Equation => {
-  if (subPrograms(equation).length === 0) return equation
-  switch (equation.primitive) {
-    case "jit":
-    case "checkpoint":
-    case "scan":
-    case "custom_jvp_call":
-    case "custom_vjp_call":
-      return { ...equation, params: { ...equation.params, program: prepare(equation.params.program) } } as Equation
-    case "while": {
-      const { body, cond } = equation.params
-      return { ...equation, params: { ...equation.params, cond: prepare(cond), body: prepare(body) } }
-    }
-    case "cond":
-      return { ...equation, params: { branches: equation.params.branches.map(prepare) } }
-    default:
-      return equation
-  }
 }

@@ -18,7 +18,16 @@ import {
   type MappedAxis,
   type Tangent
 } from "../../Primitive.ts"
-import { type Equation, hasEffects, make, type Program, subPrograms, type Var, variable } from "../../Program.ts"
+import {
+  type Equation,
+  hasEffects,
+  make,
+  mapSubPrograms,
+  type Program,
+  subPrograms,
+  type Var,
+  variable
+} from "../../Program.ts"
 import { instantiate } from "../support.ts"
 import { batchBody, fronted, transposeMixed } from "./bodies.ts"
 
@@ -80,29 +89,10 @@ const quiet = (program: Program): Program =>
   hasEffects(program)
     ? make(
       program.inputs,
-      program.equations.flatMap((e) => e.primitive === "debug_callback" ? [] : [quietInside(e)]),
+      program.equations.flatMap((e) => e.primitive === "debug_callback" ? [] : [mapSubPrograms(e, quiet)]),
       program.outputs
     )
     : program
-
-const quietInside = (equation: Equation): Equation => {
-  switch (equation.primitive) {
-    case "checkpoint":
-    case "scan":
-    case "custom_jvp_call":
-    case "custom_vjp_call":
-      return { ...equation, params: { ...equation.params, program: quiet(equation.params.program) } } as Equation
-    case "while":
-      return {
-        ...equation,
-        params: { ...equation.params, cond: quiet(equation.params.cond), body: quiet(equation.params.body) }
-      }
-    case "cond":
-      return { ...equation, params: { branches: equation.params.branches.map(quiet) } }
-    default:
-      return equation
-  }
-}
 
 /**
  * The Program with its saved values as further inputs. Where a saved value was computed it is now read, but keeps the
