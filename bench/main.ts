@@ -7,7 +7,7 @@ import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Console, Data, Effect, FileSystem, Option } from "effect"
 import { CliError, Command, Flag } from "effect/cli"
 import manifest from "../package.json" with { type: "json" }
-import { configurations, type Id } from "./configurations.ts"
+import { configurations } from "./configurations.ts"
 import { measure, type Measured } from "./measure.ts"
 import { overhead } from "./overhead.ts"
 import { draw } from "./picture.ts"
@@ -35,7 +35,7 @@ const flags = {
   ),
   json: Flag.String("json").pipe(
     Flag.withMetavar("file"),
-    Flag.withDescription("Write [{ workload, library, threads, ms, gflops }] to this file"),
+    Flag.withDescription("Write [{ workload, library, threads, ms, gflops, peak? }] to this file"),
     Flag.optional
   ),
   svg: Flag.String("svg").pipe(
@@ -84,33 +84,20 @@ const waiting = Effect.fnUntraced(function*(seconds: number) {
   return Effect.map(whenQuiet(first.quiet ? 10_000 : 0), ({ quiet }) => quiet)
 })
 
-const peaks = Effect.fnUntraced(function*(all: ReadonlyArray<processes.Process>) {
-  const found = new Map<Id, number>()
-  for (const { ask, configuration: { id } } of all) {
-    if (id === "linum" || id === "wide") found.set(id, yield* ask((client) => client.peak()))
-  }
-  return found
-})
-
 const compare = Effect.fnUntraced(function*(chosen: ReadonlyArray<Workload>, options: Options) {
   const shown = yield* choose("--libraries", configurations, ({ id }) => [id], options.libraries)
   const all = yield* Effect.forEach(shown, (configuration) => processes.make(configuration, options.backend))
   const quiet = yield* waiting(options.wait)
-  const peak = yield* peaks(all)
   const measured: Array<Measured> = []
   for (const workload of chosen) {
     measured.push(yield* measure(workload, all, yield* quiet))
   }
-  const figures = report.figuresOf(measured, peak.get("linum"))
-  const inRegisters = Array.from(
-    peak,
-    ([id, gflops]) => `${gflops.toFixed(1)} GFLOP/s ${id === "wide" ? "wide" : "stock"}`
-  )
+  const figures = report.figuresOf(measured)
   yield* Console.log(`
 Node ${process.version}, @jax-js/jax ${manifest.devDependencies["@jax-js/jax"]}, @tensorflow/tfjs-backend-wasm ${
     manifest.devDependencies["@tensorflow/tfjs-backend-wasm"]
   }
-In-register peak of WebAssembly, one thread: ${inRegisters.join(", ") || "not measured"}
+In-register peak of WebAssembly, one thread: ${report.peaks(measured)}
 
 ${report.timesTable(measured, shown)}
 

@@ -1,19 +1,28 @@
 /**
  * Measuring: all libraries prepare a workload, their results are compared, and then they are timed in turns, a round of
  * each after a round of each other, so that whatever else the machine does hits all alike. The median of the rounds
- * counts.
+ * counts. Where a part of the in-register peak is the target, that takes turns too.
  */
 import { Console, Effect, Result } from "effect"
 import { disagreeing, type Results } from "./agreement.ts"
 import type { Id } from "./configurations.ts"
+import * as peak from "./peak.ts"
 import type { Process } from "./processes.ts"
 import type { PeerFailure } from "./protocol.ts"
 import { median } from "./report.ts"
+import { targets } from "./targets.ts"
 import type { FirstCallWorkload, RepeatedWorkload, Workload } from "./workloads.ts"
 
 /** What came out for one library. */
 export type Measurement =
-  | { readonly _tag: "Measured"; readonly ms: number; readonly rounds: number; readonly mebibytes?: number }
+  | {
+    readonly _tag: "Measured"
+    readonly ms: number
+    readonly rounds: number
+    readonly mebibytes?: number
+    /** The in-register peak in each round, in GFLOP/s; empty where nothing is compared with it. */
+    readonly peaks: ReadonlyArray<number>
+  }
   | { readonly _tag: "Failed"; readonly reason: string }
 
 /** What came out for a workload. */
@@ -55,20 +64,34 @@ const prepare = (workload: RepeatedWorkload) => (process: Process) =>
       new Map(outputs.map(({ bytes, name }) => [name, new Float32Array(Uint8Array.from(bytes).buffer)]))
   )
 
-const repeat = (process: Process, times: number) => process.ask((client) => client.repeat({ times }))
+/** What takes turns: runs something of a process so many times, and says how many milliseconds that took. */
+interface Turn {
+  readonly id: Id
+  readonly what: "workload" | "peak"
+  readonly run: (times: number) => Effect.Effect<number, PeerFailure>
+}
+
+/** The turns of a process: the workload, and the in-register peak if that is to be compared with it. */
+const turns = (workload: RepeatedWorkload, { ask, configuration: { id } }: Process): ReadonlyArray<Turn> => {
+  const repeat: Turn = { id, what: "workload", run: (times) => ask((client) => client.repeat({ times })) }
+  const comparable = targets[workload.name]?.peak !== undefined && (id === "linum" || id === "wide")
+  return comparable
+    ? [repeat, { id, what: "peak", run: (times) => ask((client) => client.multiplyAndAdd({ times })) }]
+    : [repeat]
+}
 
 /** Warms up, and finds out how many runs make a round and how many rounds there is time for. */
-const rehearse = (process: Process) =>
+const rehearse = (turn: Turn) =>
   Effect.gen(function*() {
     let times = 1
-    let ms = yield* repeat(process, times)
+    let ms = yield* turn.run(times)
     for (let spent = ms; ms < plan.round || spent < plan.warm; spent += ms) {
       if (ms < plan.round) times = Math.ceil(times * Math.min(10, 1.2 * plan.round / Math.max(ms, 0.01)))
-      ms = yield* repeat(process, times)
+      ms = yield* turn.run(times)
     }
     times = Math.max(1, Math.round(times * plan.round / ms))
     const rounds = Math.floor(plan.all / Math.max(plan.round, ms))
-    return { process, times, rounds: Math.min(plan.most, Math.max(ms > plan.all ? plan.slow : 3, rounds)) }
+    return { ...turn, times, rounds: Math.min(plan.most, Math.max(ms > plan.all ? plan.slow : 3, rounds)) }
   })
 
 /** Times a function or a training. */
@@ -76,23 +99,25 @@ const measureRepeated = Effect.fnUntraced(function*(workload: RepeatedWorkload, 
   const prepared = yield* askAll(processes, prepare(workload))
   const different = disagreeing(prepared.answers, workload.tolerance)
   const taking = processes.filter(({ configuration: { id } }) => prepared.answers.has(id) && !different.has(id))
-  const rehearsed = yield* askAll(taking, rehearse)
-  const times = new Map<Id, Array<number>>()
+  const rehearsed = yield* askAll(taking, (process) => Effect.forEach(turns(workload, process), rehearse))
+  const all = [...rehearsed.answers.values()].flat()
+  const found = all.map((turn) => ({ turn, ms: new Array<number>() }))
   const broken = new Map<Id, string>()
-  const all = [...rehearsed.answers]
   for (let round = 0; round < plan.most; round++) {
-    const order = round % 2 === 0 ? all : all.toReversed()
-    for (const [id, { process, rounds, times: runs }] of order) {
-      if (round >= rounds || broken.has(id)) continue
-      const ms = yield* Effect.result(repeat(process, runs))
-      if (Result.isSuccess(ms)) times.set(id, [...times.get(id) ?? [], ms.success / runs])
-      else broken.set(id, ms.failure.message)
+    for (const { ms, turn } of round % 2 === 0 ? found : found.toReversed()) {
+      if (round >= turn.rounds || broken.has(turn.id)) continue
+      const answer = yield* Effect.result(turn.run(turn.times))
+      if (Result.isSuccess(answer)) ms.push(answer.success / turn.times)
+      else broken.set(turn.id, answer.failure.message)
     }
   }
-  const done = Array.from(times, ([id, rounds]): readonly [Id, Measurement] => [
-    id,
-    { _tag: "Measured", ms: median(rounds), rounds: rounds.length }
-  ])
+  const roundsOf = (id: Id, what: Turn["what"]) =>
+    found.flatMap(({ ms, turn }) => turn.id === id && turn.what === what ? ms : [])
+  const done = Array.from(rehearsed.answers.keys(), (id): readonly [Id, Measurement] => {
+    const rounds = roundsOf(id, "workload")
+    const peaks = roundsOf(id, "peak").map((ms) => peak.flops / ms / 1e6)
+    return [id, { _tag: "Measured", ms: median(rounds), rounds: rounds.length, peaks }]
+  })
   const measurements = new Map([
     ...done,
     ...failures(prepared.reasons),
@@ -124,7 +149,8 @@ const measureFirstCall = Effect.fnUntraced(function*(workload: FirstCallWorkload
       _tag: "Measured",
       ms: median(all.map(({ ms }) => ms)),
       mebibytes: median(all.map(({ mebibytes }) => mebibytes)),
-      rounds: all.length
+      rounds: all.length,
+      peaks: []
     }
   ])
   return new Map([...done, ...failures(reasons)])

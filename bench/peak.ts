@@ -1,10 +1,17 @@
 /**
  * The in-register peak: how fast V8 multiplies and adds when all operands are in registers, which no kernel can beat.
+ * It is timed as workloads are, in turns with those that are compared with it: what slows one down slows the other.
  */
 import { Code, Module } from "../src/Backend/Wasm/assembler/index.ts"
 
-/** Iterations of a call; calls for warming up, and rounds. */
-const loops = { iterations: 20_000, warm: 200, rounds: 40 }
+/** Vectors that a call multiplies and adds: of whole iterations, whatever the number of sums. */
+const vectors = 480_000
+
+/** Floating-point operations of a call. */
+export const flops = vectors * 4 * 2
+
+/** Calls of each loop before the fastest is chosen: for warming up, and timed. */
+const trial = { warm: 100, timed: 40 }
 
 /** How many sums that do not wait for each other: enough to hide the latency, few enough to fit into registers. */
 const accumulators = [12, 24]
@@ -32,23 +39,31 @@ const multiplyAndAdd = (count: number, relaxed: boolean): Code => {
   return code
 }
 
-const measure = (count: number, relaxed: boolean): number => {
+/** A function that makes so many calls of the loop; undefined if V8 does not know the operation. */
+const loop = (count: number, relaxed: boolean): ((times: number) => void) | undefined => {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 1 })
   const module = new Module({ shared: false, initial: 1, maximum: 1 })
   module.add("run", multiplyAndAdd(count, relaxed), { exported: true })
   const bytes = module.bytes()
-  if (!WebAssembly.validate(bytes)) return 0
+  if (!WebAssembly.validate(bytes)) return undefined
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } })
   const run = exports["run"] as (end: number) => void
-  for (let i = 0; i < loops.warm; i++) run(loops.iterations)
-  const times = Array.from({ length: loops.rounds }, () => {
-    const start = performance.now()
-    run(loops.iterations)
-    return performance.now() - start
-  })
-  return loops.iterations * count * 4 * 2 / Math.min(...times) / 1e6
+  return (times) => {
+    for (let i = 0; i < times; i++) run(vectors / count)
+  }
 }
 
-/** In GFLOP/s, the best of several numbers of sums, and of fused and separate multiplication and addition. */
-export const inRegisterPeak = (): number =>
-  Math.max(...accumulators.flatMap((count) => [measure(count, true), measure(count, false)]))
+/** The fastest of loops with several numbers of sums, and with fused and separate multiplication and addition. */
+export const fastestLoop = (): (times: number) => void => {
+  const loops = accumulators.flatMap((count) => [loop(count, true), loop(count, false)])
+  const tried = loops.filter((run) => run !== undefined).map((run) => {
+    run(trial.warm)
+    const times = Array.from({ length: trial.timed }, () => {
+      const start = performance.now()
+      run(1)
+      return performance.now() - start
+    })
+    return { run, ms: Math.min(...times) }
+  })
+  return tried.reduce((best, next) => next.ms < best.ms ? next : best).run
+}

@@ -26,6 +26,6 @@ export class Commands extends RpcGroup.make(
     success: Schema.Struct({ ms: Schema.Finite, mebibytes: Schema.Finite }),
     error: PeerFailure
   }),
-  /** What a loop of multiplications and additions in registers reaches, in GFLOP/s. */
-  Rpc.make("peak", { success: Schema.Finite })
+  /** Makes some calls of the fastest loop of multiplications and additions in registers: milliseconds for all. */
+  Rpc.make("multiplyAndAdd", { payload: { times: Schema.Int }, success: Schema.Finite })
 ) {}

@@ -82,13 +82,32 @@ const failures = (all: ReadonlyArray<Measured>): ReadonlyArray<string> =>
     })
   )
 
+/** The in-register peak in GFLOP/s, if it was measured: the median of all rounds. */
+const peakOf = (id: Id, all: ReadonlyArray<Measured>): number | undefined => {
+  const peaks = all.flatMap(({ measurements }) => {
+    const measurement = measurements.get(id)
+    return measurement?._tag === "Measured" ? measurement.peaks : []
+  })
+  return peaks.length > 0 ? median(peaks) : undefined
+}
+
+/** The in-register peak of stock Node, and of one that joins pairs of operations. */
+export const peaks = (all: ReadonlyArray<Measured>): string => {
+  const figures = ([["linum", "stock"], ["wide", "wide"]] as const).flatMap(([id, name]) => {
+    const peak = peakOf(id, all)
+    return peak === undefined ? [] : [`${peak.toFixed(1)} GFLOP/s ${name}`]
+  })
+  return figures.join(", ") || "not measured"
+}
+
 /** The figures that comparisons need. */
-export const figuresOf = (all: ReadonlyArray<Measured>, peak: number | undefined): Figures => {
+export const figuresOf = (all: ReadonlyArray<Measured>): Figures => {
   const known = new Map(all.map((measured) => [measured.workload.name, measured]))
   const ms = (workload: string, id: Id): number | undefined => {
     const measurement = known.get(workload)?.measurements.get(id)
     return measurement?._tag === "Measured" ? measurement.ms : undefined
   }
+  const peak = (workload: string, id: Id) => peakOf(id, all.filter((measured) => measured.workload.name === workload))
   const gflops = (workload: string, id: Id): number | undefined => {
     const [measured, time] = [known.get(workload), ms(workload, id)]
     return measured === undefined || time === undefined ? undefined : gflopsOf(measured, time)
@@ -143,6 +162,8 @@ export interface JsonRow {
   readonly ms: number
   /** Null where no products are computed. */
   readonly gflops: number | null
+  /** The in-register peak in GFLOP/s, where it was measured in turns with the workload. */
+  readonly peak?: number
 }
 
 export const jsonRows = (all: ReadonlyArray<Measured>): ReadonlyArray<JsonRow> =>
@@ -151,6 +172,8 @@ export const jsonRows = (all: ReadonlyArray<Measured>): ReadonlyArray<JsonRow> =
       const measurement = measured.measurements.get(id)
       if (measurement?._tag !== "Measured") return []
       const { ms } = measurement
-      return [{ workload: measured.workload.name, library, threads, ms, gflops: gflopsOf(measured, ms) ?? null }]
+      const row = { workload: measured.workload.name, library, threads, ms, gflops: gflopsOf(measured, ms) ?? null }
+      const peak = peakOf(id, [measured])
+      return [peak === undefined ? row : { ...row, peak }]
     })
   )

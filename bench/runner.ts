@@ -3,7 +3,7 @@ import { NodeRuntime, NodeWorkerRunner } from "@effect/platform-node"
 import { Cause, Effect, Layer, ScopedRef } from "effect"
 import { RpcServer } from "effect/rpc"
 import type { Id } from "./configurations.ts"
-import { inRegisterPeak } from "./peak.ts"
+import { fastestLoop } from "./peak.ts"
 import type { Peer, Prepared } from "./peers/Peer.ts"
 import { Commands, PeerFailure } from "./protocol.ts"
 import { repeated } from "./workloads.ts"
@@ -44,6 +44,7 @@ const memorySteps = { most: 20, milliseconds: 1000 }
 const commands = Commands.toLayer(Effect.gen(function*() {
   const peer = yield* Effect.promise(peers[process.argv[2] as Id])
   const current = yield* ScopedRef.make(() => nothing)
+  const fastest = yield* Effect.cached(Effect.sync(fastestLoop))
 
   const load = (name: string) =>
     Effect.suspend(() => {
@@ -75,7 +76,7 @@ const commands = Commands.toLayer(Effect.gen(function*() {
         const most = process.resourceUsage().maxRSS * 1024
         return { ms, mebibytes: (most - before) / 2 ** 20 }
       }).pipe(failing),
-    peak: () => Effect.sync(inRegisterPeak)
+    multiplyAndAdd: ({ times }) => Effect.flatMap(fastest, (run) => timed(Effect.sync(() => run(times))))
   }
 }))
 

@@ -5,8 +5,8 @@ import type { Id } from "./configurations.ts"
 export interface Figures {
   readonly ms: (workload: string, id: Id) => number | undefined
   readonly gflops: (workload: string, id: Id) => number | undefined
-  /** The in-register peak. */
-  readonly peak: number | undefined
+  /** The in-register peak, in GFLOP/s, while the workload was measured. */
+  readonly peak: (workload: string, id: Id) => number | undefined
 }
 
 /** A comparison; its ratio is better the greater it is. */
@@ -29,7 +29,10 @@ export const comparisons = {
   tfjs: faster("than tfjs-wasm", "linum", "tfjs"),
   threads: faster("2 threads", "linum-2", "linum"),
   wide: faster("wide", "wide", "linum"),
-  peak: { title: "of peak", ratio: ({ gflops, peak }, workload) => quotient(gflops(workload, "linum"), peak) },
+  peak: {
+    title: "of peak",
+    ratio: ({ gflops, peak }, workload) => quotient(gflops(workload, "linum"), peak(workload, "linum"))
+  },
   flat: {
     title: "of matmul 256",
     ratio: ({ gflops }, workload) => quotient(gflops(workload, "linum"), gflops("matmul-256", "linum"))
