@@ -6,7 +6,7 @@
 import type { HostArray } from "../../Program/control.ts"
 import type { Atom, Equation, EquationOf, Program, Var } from "../../Program/Program.ts"
 import type { ShapedArray } from "../../Tensor/ShapedArray.ts"
-import { UnsupportedOperation } from "../Backend.ts"
+import { unsupported } from "../unsupported.ts"
 import type { ComputedPrimitive, Data, Device, Kernel, Run } from "./Device.ts"
 
 /** What all steps have: slots read, slots written, and slots that nobody reads afterwards. */
@@ -54,19 +54,6 @@ export interface Schedule<D extends Data> {
 }
 
 type Draft<D extends Data> = Step<D> extends infer S ? S extends Step<D> ? Omit<S, "free"> : never : never
-
-const unsupported = (backend: string, equation: Equation): UnsupportedOperation => {
-  const params = equation.params
-  const axis = "axis_name" in params ? String(params.axis_name) : ""
-  return new UnsupportedOperation({
-    backend,
-    operation: axis === "" ? equation.primitive : `${equation.primitive} over the axis ${JSON.stringify(axis)}`,
-    dtype: equation.inputs[0]?.aval.dtype ?? "any",
-    hint: axis === ""
-      ? "a Program with Variables is shown, not run"
-      : "name that axis in an enclosing vmap (axisName)"
-  })
-}
 
 /** Collects the steps of one Program; sub-Programs that are called are written into the same list. */
 class Writer<D extends Data> {

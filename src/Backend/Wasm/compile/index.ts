@@ -4,7 +4,7 @@
  */
 import type { Program } from "../../../Program/Program.ts"
 import type { DType } from "../../../Tensor/DType.ts"
-import { UnsupportedOperation } from "../../Backend.ts"
+import { unsupported } from "../../unsupported.ts"
 import type { Buffer, Carry, Compiled, Kernel, Loop, Operand as KernelOperand, Slice, Step, Store } from "../ir.ts"
 import { identityOver, keyOf, linear, throughReshape, volume } from "./access.ts"
 import { concatenate, copy, matrixOf, pad } from "./assembly.ts"
@@ -236,14 +236,7 @@ class RegionCompiler {
       case "get_variable":
       case "set_variable":
       case "custom_lin":
-        throw new UnsupportedOperation({
-          backend: "wasm",
-          operation: equation.primitive,
-          dtype: inputs[0]?.aval.dtype ?? "any",
-          hint: "axis_name" in equation.params
-            ? `name the axis ${JSON.stringify(equation.params.axis_name)} in an enclosing vmap (axisName)`
-            : "a Program with Variables is shown, not run"
-        })
+        throw unsupported("wasm", equation)
       default:
         if (outputs.every((value) => volume(value.aval.shape) === 0)) return
         return this.#run({
