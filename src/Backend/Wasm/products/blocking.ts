@@ -9,7 +9,7 @@
  *     for each block of MC rows
  *       (pack MC x KC of A into panels of 4 rows)   in the second level
  *       for each panel of B                         8 KiB in the first level
- *         for each 4 rows: the micro-kernel         4 x 8 of C in registers
+ *         for each 6 (4) rows: the micro-kernel     6 x 8 of C in registers
  *       if that was the last block of k: the epilogue, over what was just finished
  * ```
  *
@@ -25,7 +25,7 @@
 import type { Features } from "../emission.ts"
 import type { Dot, Matrix } from "../ir.ts"
 import { type Elements, elementsOf, type Kind } from "./elements.ts"
-import type { Form } from "./tile.ts"
+import { type Form, mostRows } from "./tile.ts"
 import { type Direction, directionOf } from "./vector.ts"
 
 /** Most steps of k in a block. */
@@ -34,8 +34,6 @@ const longestK = 384
 export const blockRows = 96
 /** Most columns in a block. */
 export const blockColumns = 512
-/** Rows of a packed panel. */
-export const panelRows = 4
 /** Bytes of an operand that is read as it is although its rows are far apart: half the first-level cache. */
 const small = 16 * 1024
 /** Bytes of an operand that leaves the second-level cache. */
@@ -79,11 +77,12 @@ export interface Blocking {
   readonly direction: Direction | undefined
   /** Columns of a tile. */
   readonly tile: number
-  /** Columns up to which a tile has twice the rows. */
+  /** Rows of a tile. */
+  readonly rows: number
+  /** Columns up to which a tile has 8 rows. */
   readonly narrow: number
   /** How the micro-kernel reads the rows. */
   readonly form: Form
-  readonly packsRows: boolean
   readonly packsColumns: boolean
   readonly blockK: number
   readonly split: "rows" | "columns"
@@ -132,6 +131,7 @@ export const blockingOf = (dot: Dot, features: Features): Blocking => {
   const [length, step] = split === "columns" ? [n, tile] : [m, 8]
   const wanted = Math.max(1, Math.ceil(pieces / Math.max(1, batches)))
   const unit = Math.max(1, Math.ceil(length / wanted / step)) * step
+  const units = Math.ceil(length / unit)
   return {
     kind,
     m,
@@ -142,13 +142,13 @@ export const blockingOf = (dot: Dot, features: Features): Blocking => {
     transposed,
     direction,
     tile,
-    narrow: usual / 2,
-    form: packsRows || form === undefined ? "panel" : form,
-    packsRows,
+    rows: packsRows || (split === "rows" && units > 1) ? 4 : mostRows(kind, features),
+    narrow: packsRows ? 0 : usual / 2,
+    form: packsRows || form === undefined ? "packed" : form,
     packsColumns,
     blockK: evenBlock(k),
     split,
     unit,
-    units: Math.ceil(length / unit)
+    units
   }
 }

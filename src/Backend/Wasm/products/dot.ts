@@ -2,9 +2,9 @@
 import { type Callable, Code, type Local } from "../assembler/index.ts"
 import { type Emission, type Emitted, loadSlot, slots } from "../emission.ts"
 import type { Dot, Matrix } from "../ir.ts"
-import { blockColumns, type Blocking, blockingOf, blockRows, edges, panelRows, read } from "./blocking.ts"
+import { blockColumns, type Blocking, blockingOf, blockRows, edges, read } from "./blocking.ts"
 import { pack, type Packing } from "./pack.ts"
-import { columnKernel } from "./tile.ts"
+import { columnKernel, panelRows } from "./tile.ts"
 import { type Direction, writeVector } from "./vector.ts"
 import { atMost, each, increase, sum, temporary } from "./writing.ts"
 
@@ -90,23 +90,21 @@ const packRows = ({ code, e, i, ih, k, kc, plan, rowArea, x }: Driver): void => 
 const multiply = (d: Driver): void => {
   const { code, column, e, i, ih, j, k, kc, out, plan, rowArea, x } = d
   const a = code.local("i32", "a")
-  if (plan.packsRows) code.get(rowArea).set(a)
+  const most = plan.split === "rows" && plan.units > 1 ? plan.unit : blockRows
+  const counts = [Math.min(plan.m, most), plan.m % most]
+  if (plan.form === "packed") code.get(rowArea).set(a)
   else sum(code, x, [i, 4 * plan.x.row], [k, 4 * plan.x.column]).set(a)
   eachPanel(d, (width) => {
-    // Narrow tiles are higher, to have as many sums under way.
-    const rows = width <= plan.narrow && !plan.packsRows ? 2 * panelRows : panelRows
     const kernel = columnKernel(e.module, e.features, {
       kind: plan.kind,
       form: plan.form,
-      rows,
+      // Narrow tiles are higher, to have as many sums under way.
+      rows: width <= plan.narrow ? 8 : plan.rows,
       columns: width,
-      rest: plan.m % rows,
-      whole: plan.m >= rows
+      packed: packed(plan, width),
+      counts
     })
-    code.get(a)
-    if (plan.packsRows) code.i32(4 * panelRows).get(kc).i32(4 * panelRows).op("i32.mul")
-    else if (plan.form === "panel") code.i32(4 * plan.x.column).i32(4 * rows)
-    else code.i32(4 * plan.x.row).i32(4 * rows * plan.x.row)
+    code.get(a).i32(4 * (plan.form === "rows" ? plan.x.row : plan.x.column))
     if (packed(plan, width)) panelAddress(d).i32(16 * Math.ceil(width / 4))
     else sum(code, d.y, [k, 4 * plan.y.row], [j, 4], [column, 4]).i32(4 * plan.y.row)
     sum(code, out, [i, 4 * plan.n], [j, 4], [column, 4]).i32(4 * plan.n)
@@ -136,7 +134,7 @@ const writeBlocks = (
       each(code, i, i1, blockRows, () => {
         code.get(i1).get(i).op("i32.sub").set(ih)
         atMost(code, ih, blockRows)
-        if (plan.packsRows) packRows(d)
+        if (plan.form === "packed") packRows(d)
         multiply(d)
         if (epilogue === undefined) return
         const finish = (): void =>
@@ -215,7 +213,7 @@ const writeStart = (
 const areas = (plan: Blocking): readonly [rows: number, columns: number] => {
   if (plan.direction !== undefined) return [0, 0]
   const columns = plan.packsColumns ? Math.min(blockColumns, Math.ceil(plan.n / 4) * 4) : plan.n % 4 === 0 ? 0 : 8
-  const rows = plan.packsRows ? Math.min(blockRows, Math.ceil(plan.m / panelRows) * panelRows) : 0
+  const rows = plan.form === "packed" ? Math.min(blockRows, Math.ceil(plan.m / panelRows) * panelRows) : 0
   return [4 * rows * plan.blockK, 4 * columns * plan.blockK]
 }
 

@@ -19,14 +19,14 @@
 import { type Callable, Code, type Local } from "../assembler/index.ts"
 import { type Emission, type Emitted, loadSlot, slots } from "../emission.ts"
 import type { Convolution } from "../ir.ts"
-import { blockRows, edges, panelRows, tileColumns } from "./blocking.ts"
+import { blockRows, edges, tileColumns } from "./blocking.ts"
 import { type Elements, elementsOf } from "./elements.ts"
 import { type Dimension, gatherKernel, padTable, table } from "./gather.ts"
 import type { Geometry } from "./geometry.ts"
 import { copyPart } from "./image.ts"
 import { type Plan, planOf } from "./partition.ts"
 import { scatter, writeEpilogue } from "./results.ts"
-import { columnKernel } from "./tile.ts"
+import { columnKernel, panelRows } from "./tile.ts"
 import { atMost, each, increase, sum, temporary } from "./writing.ts"
 
 const product = (numbers: ReadonlyArray<number>): number => numbers.reduce((a, b) => a * b, 1)
@@ -212,7 +212,7 @@ const multiply = (d: Driver, imageSteps: Local, results: Local, rowBytes: number
   const [i, ih, column, a] = temporary(code, "i", "ih", "column", "a")
   const tile = tileColumns(e.features)
   const line = product(plan.geometry.axes.slice(1).map((axis) => axis.output)) * plan.partBatch
-  const rest = line % 4 === 0 && plan.geometry.batch.size % plan.partBatch === 0 ? 0 : 3
+  const isWhole = line % panelRows === 0 && plan.geometry.batch.size % plan.partBatch === 0
   code.i32(0).set(i)
   sum(code, scratch, areas.rowPanels).set(a)
   each(code, i, rows, blockRows, () => {
@@ -228,13 +228,13 @@ const multiply = (d: Driver, imageSteps: Local, results: Local, rowBytes: number
     eachPanel({ ...d, jw }, tile, column, (width) => {
       const kernel = columnKernel(e.module, e.features, {
         kind: plan.kind,
-        form: "panel",
+        form: "packed",
         rows: panelRows,
         columns: width,
-        rest,
-        whole: true
+        packed: plan.kernelStep === undefined,
+        counts: isWhole ? [panelRows] : [panelRows, 1, 2, 3]
       })
-      code.get(a).i32(4 * panelRows).get(steps).i32(2 + Math.log2(panelRows)).op("i32.shl")
+      code.get(a).i32(4 * panelRows)
       if (plan.kernelStep === undefined) {
         code.get(panels).get(column).get(steps).op("i32.mul").i32(2).op("i32.shl").op("i32.add")
         code.i32(16 * Math.ceil(width / 4))

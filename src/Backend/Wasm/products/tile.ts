@@ -2,13 +2,19 @@
  * The micro-kernels: a few rows times a few columns of the result, kept in registers while the kernel runs along k.
  *
  * One step of k loads the columns' elements as vectors, and each row's element into all lanes of one, and adds their
- * products. V8 keeps 4 rows of 8 columns in the 16 registers of 128-bit SIMD and does then, per cycle, what the machine
- * can; where V8 joins pairs of vectors, 4 rows of 16 columns fill the 256-bit registers likewise.
+ * products. V8 has 15 registers of 128-bit SIMD: 6 rows of 8 columns are 12 sums, 2 vectors of columns and one of a row.
+ * That takes a fused multiply-add; 4 rows leave room for a product. Where V8 joins pairs of vectors, twice the columns fill
+ * the 256-bit registers likewise.
  *
- * The columns are vectors in memory, `bStep` bytes from one k to the next. The rows are read in one of two *forms*:
+ * What is not a multiply-add is to be little: a processor does two of those per cycle, but a core that shares its front
+ * end with another thread begins only about three instructions per cycle. So turns of the loop do 8 steps of k, and
+ * addresses are constants where they can be.
  *
- * - `panel`: the rows' elements of one k lie side by side, `aStep` bytes from one k to the next: packed, or a transposed
- *   matrix as it is;
+ * The columns are vectors in memory: *packed*, those of one k after those of the last, or `bStep` bytes from one k to the
+ * next. The rows are read in one of three *forms*:
+ *
+ * - `packed`: the rows' elements of one k lie side by side, those of the next k behind them;
+ * - `panel`: the same, but `aStep` bytes from one k to the next: a transposed matrix as it is;
  * - `rows`: the elements of a row lie side by side, `aStep` bytes from one row to the next: a row-major matrix as it is.
  */
 import { type Callable, Code, type Local, type Module } from "../assembler/index.ts"
@@ -17,7 +23,10 @@ import type { Kind } from "./elements.ts"
 import { increase, sum, times } from "./writing.ts"
 
 /** How a kernel finds the elements of its rows. */
-export type Form = "panel" | "rows"
+export type Form = "packed" | "panel" | "rows"
+
+/** Rows of a packed panel. */
+export const panelRows = 4
 
 /** What a kernel is made for. */
 export interface Tile {
@@ -26,16 +35,20 @@ export interface Tile {
   readonly rows: number
   /** Columns: any number, of which the last vector may be a part. */
   readonly columns: number
+  /** Are the columns packed? */
+  readonly packed: boolean
 }
 
-/** Steps of k that one turn of the loop does: what a turn costs is then small against its work. */
-const unroll = 2
+/** The rows of the largest tile: with a product beside the sums there would be too few registers for 6. */
+export const mostRows = (kind: Kind, features: Features): number => kind === "f32" && features.relaxed ? 6 : 4
 
-/** `(a, aStep, aNext, b, bStep, c, cRow, k, tiles, add)`: `tiles` blocks of rows, `aNext` bytes apart, at least one. */
+/** Steps of k that one turn of the loop does. Small tiles are called for little work: they are to be short. */
+const unrolled = (rows: number): number => rows >= 4 ? 8 : 4
+
+/** `(a, aStep, b, bStep, c, cRow, k, tiles, add)`: so many tiles, at least one. */
 const params = [
   ["a", "i32"],
   ["aStep", "i32"],
-  ["aNext", "i32"],
   ["b", "i32"],
   ["bStep", "i32"],
   ["c", "i32"],
@@ -81,8 +94,8 @@ export const storePart = (c: Code, address: Local, x: Local, lanes: number, offs
 }
 
 const writeTile = (tile: Tile, features: Features): Code => {
-  const code = new Code(params)
-  const [a, aStep, aNext, b, bStep, out, cRow, k, tiles, add] = code.params
+  const code = new Code(params, ["i32"])
+  const [a, aStep, b, bStep, out, cRow, k, tiles, add] = code.params
   const vectors = Math.ceil(tile.columns / 4)
   const lanes = (j: number) => Math.min(4, tile.columns - 4 * j)
   const range = (n: number) => Array.from({ length: n }, (_, i) => i)
@@ -99,24 +112,29 @@ const writeTile = (tile: Tile, features: Features): Code => {
       visit(row)
     })
   }
+  /** Bytes from one k to the next, if they are known. */
+  const bBytes = tile.packed ? 16 * vectors : 0
+  const aBytes = tile.form === "rows" ? 4 : tile.form === "packed" ? 4 * panelRows : 0
   /** One k, the `u`th of a turn of the loop. */
   const step = (u: number): void => {
-    columns.forEach((y, j) => code.get(pb).load("v128.load", 16 * j).set(y))
+    columns.forEach((y, j) => code.get(pb).load("v128.load", 16 * j + u * bBytes).set(y))
     sums.forEach((row, i) => {
-      if (tile.form === "rows") code.get(pointers[i]).load("v128.load32_splat", 4 * u).set(x)
-      else code.get(pa).load("v128.load32_splat", 4 * i).set(x)
+      const [pointer, offset] = tile.form === "rows" ? [pointers[i], 0] : [pa, 4 * i]
+      code.get(pointer).load("v128.load32_splat", offset + u * aBytes).set(x)
       row.forEach((s, j) => {
         multiplyAdd(code, tile.kind, features, x, columns[j], s)
         code.set(s)
       })
     })
-    increase(code, pb, bStep)
+    if (!tile.packed) increase(code, pb, bStep)
     if (tile.form === "panel") increase(code, pa, aStep)
   }
   const steps = (count: number): void => {
     for (let u = 0; u < count; u++) step(u)
-    if (tile.form === "rows") { for (const pointer of pointers) increase(code, pointer, 4 * count) }
+    if (tile.packed) increase(code, pb, count * bBytes)
+    if (tile.form !== "panel") { for (const pointer of pointers) increase(code, pointer, count * aBytes) }
   }
+  const unroll = unrolled(tile.rows)
 
   times(code, tiles, () => {
     code.get(add).if(
@@ -134,64 +152,73 @@ const writeTile = (tile: Tile, features: Features): Code => {
     )
     code.get(a).set(pa).get(b).set(pb)
     pointers.slice(1).forEach((pointer, i) => sum(code, pointers[i], aStep).set(pointer))
-    code.get(k).i32(1).op("i32.shr_u").tee(left).if(() => times(code, left, () => steps(unroll)))
-    code.get(k).i32(1).op("i32.and").if(() => steps(1))
+    code.get(k).i32(Math.log2(unroll)).op("i32.shr_u").tee(left).if(() => times(code, left, () => steps(unroll)))
+    code.get(k).i32(unroll - 1).op("i32.and").tee(left).if(() => times(code, left, () => steps(1)))
     eachRow((row) => row.forEach((s, j) => storePart(code, pc, s, lanes(j), 16 * j)))
     sum(code, pc, cRow).set(out)
-    increase(code, a, aNext)
+    nextRows(code, tile, a, aStep, k)
   })
-  return code
+  return code.get(a)
 }
 
-/** The micro-kernel for a tile. */
-export const tileKernel = (module: Module, features: Features, tile: Tile): Callable =>
+/** Moves `a` to the rows after a tile. */
+const nextRows = (code: Code, { form, rows }: Tile, a: Local, aStep: Local, k: Local): void => {
+  if (form === "rows") increase(code, a, [aStep, rows])
+  else if (form === "packed" && rows === panelRows) increase(code, a, [k, 4 * panelRows])
+  else increase(code, a, 4 * rows)
+}
+
+/** The micro-kernel for a tile. It gives the address of the rows after the tiles. */
+const tileKernel = (module: Module, features: Features, tile: Tile): Callable =>
   module.once(
-    `tile_${tile.kind}_${tile.form}_${tile.rows}x${tile.columns}`,
+    `tile_${tile.kind}_${tile.form}_${tile.rows}x${tile.columns}${tile.packed ? "_packed" : ""}`,
     () => writeTile(tile, features)
   )
 
 /** What a column kernel is made for. */
-export interface ColumnKernel {
-  readonly kind: Kind
-  readonly form: Form
-  /** Rows of the largest tile. */
-  readonly rows: number
-  readonly columns: number
-  /** Which numbers of rows may remain below a whole tile: 1, 2 and 4 as bits. */
-  readonly rest: number
-  /** May there be whole tiles? */
-  readonly whole: boolean
+export interface ColumnKernel extends Tile {
+  /** The numbers of rows that it is called with, or some that are divided into tiles of the same sizes. */
+  readonly counts: ReadonlyArray<number>
 }
 
 /**
- * A column of tiles: `(a, aStep, aNext, b, bStep, c, cRow, k, count, add)` with any number of rows. What remains below
- * whole tiles is done by tiles of 4, 2 and 1 rows.
+ * The sizes of tiles that so many rows are divided into, none above `most`: as many of the largest as there can be,
+ * unless 2 or 3 rows would be left. Such tiles are slow, and so two tiles of 4 rows take the place of one of 6.
  */
-export const columnKernel = (module: Module, features: Features, kernel: ColumnKernel): Callable => {
-  const { columns, form, kind, rest, rows, whole } = kernel
-  return module.once(`column_${kind}_${form}_${rows}x${columns}_${rest}${whole ? "w" : ""}`, () => {
+export const tileRows = (count: number, most: number): ReadonlyArray<number> => {
+  const whole = Math.floor(count / most)
+  const left = count % most
+  if (most === 6 && whole > 0 && (left === 2 || left === 3)) {
+    return [...whole > 1 ? [6] : [], 4, ...left === 3 ? [1] : []]
+  }
+  return [...whole > 0 ? [most] : [], ...[4, 2, 1].filter((size) => size < most && (left & size) !== 0)]
+}
+
+/**
+ * A column of tiles: `(a, aStep, b, bStep, c, cRow, k, count, add)` with any number of rows, which are divided as
+ * `tileRows` says.
+ */
+export const columnKernel = (module: Module, features: Features, { counts, ...tile }: ColumnKernel): Callable => {
+  const { columns, form, kind, packed, rows } = tile
+  const used = new Set(counts.flatMap((count) => tileRows(count, rows)))
+  const sizes = [rows, 4, 2, 1].filter((size, i) => used.has(size) && (i === 0 || size < rows))
+  const key = `column_${kind}_${form}_${sizes.join("_")}x${columns}${packed ? "_packed" : ""}`
+  return module.once(key, () => {
     const code = new Code(params)
-    const [a, aStep, aNext, b, bStep, out, cRow, k, count, add] = code.params
+    const [a, aStep, b, bStep, out, cRow, k, count, add] = code.params
     const tiles = code.local("i32", "tiles")
-    const call = (tileRows: number): void => {
-      const target = tileKernel(module, features, { kind, form, rows: tileRows, columns })
-      code.get(a).get(aStep).get(aNext).get(b).get(bStep).get(out).get(cRow).get(k).get(tiles).get(add).call(target)
-    }
-    if (whole) {
-      code.get(count).i32(Math.log2(rows)).op("i32.shr_u").tee(tiles).if(() => {
-        call(rows)
-        code.get(a).get(tiles).get(aNext).op("i32.mul").op("i32.add").set(a)
-        code.get(out).get(tiles).i32(rows).op("i32.mul").get(cRow).op("i32.mul").op("i32.add").set(out)
-      })
-    }
-    code.i32(1).set(tiles)
-    for (let part = rows / 2; part >= 1; part /= 2) {
-      if ((rest & part) === 0) continue
-      code.get(count).i32(part).op("i32.and").if(() => {
-        call(part)
-        if (form === "rows") code.get(a).get(aStep).i32(part).op("i32.mul").op("i32.add").set(a)
-        else increase(code, a, 4 * part)
-        code.get(out).get(cRow).i32(part).op("i32.mul").op("i32.add").set(out)
+    for (const size of sizes) {
+      const target = tileKernel(module, features, { ...tile, rows: size })
+      code.get(count).i32(size).op("i32.div_u").set(tiles)
+      // What tiles of 4 take from one of 6: bit 1 of the rows that are left is set, and bit 2 is not.
+      if (size === 6 && sizes.includes(4)) {
+        code.get(tiles).get(count).i32(6).op("i32.rem_u").i32(6).op("i32.and").i32(2).op("i32.eq")
+        code.get(tiles).i32(0).op("i32.ne").op("i32.and").op("i32.sub").set(tiles)
+      }
+      code.get(tiles).if(() => {
+        code.get(a).get(aStep).get(b).get(bStep).get(out).get(cRow).get(k).get(tiles).get(add).call(target).set(a)
+        increase(code, count, [tiles, -size])
+        code.get(tiles).i32(size).op("i32.mul").get(cRow).op("i32.mul").get(out).op("i32.add").set(out)
       })
     }
     return code
