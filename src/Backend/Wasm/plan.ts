@@ -5,7 +5,7 @@
  * (donation) is written there directly wherever nothing reads the input afterwards.
  */
 import { byteSize } from "../../Tensor/DType.ts"
-import { touched } from "./compile/group.ts"
+import { type Touched, touched } from "./compile/group.ts"
 import { type Place, type Plan, slots } from "./emission.ts"
 import type { Affine, Buffer, Compiled, Expression, Group, Kernel, Loop, Step, Store } from "./ir.ts"
 import { passesOf } from "./loops/passes.ts"
@@ -153,7 +153,7 @@ class Timeline {
   /** Buffers whose address changes while a loop runs: slices of others, and carries, which have memory of their own. */
   readonly slices: Array<Buffer> = []
   readonly carries: Array<Buffer> = []
-  readonly kernels: Array<{ readonly time: number; readonly kernel: Kernel }> = []
+  readonly kernels: Array<Touched & { readonly time: number; readonly kernel: Kernel }> = []
   /** The lives that went on, in order. */
   readonly #noted: Array<Life> = []
   #time = 0
@@ -197,7 +197,7 @@ class Timeline {
     switch (step._tag) {
       case "Run": {
         const { reads, writes } = touched(step.kernel)
-        this.kernels.push({ time, kernel: step.kernel })
+        this.kernels.push({ time, kernel: step.kernel, reads, writes })
         for (const buffer of [...reads, ...writes]) this.#note(buffer, time)
         return
       }
@@ -351,8 +351,7 @@ export const plan = (compiled: Compiled, aliases: Aliases = [], staying: Readonl
   }
 
   // Temporary buffers written over others that end where they begin.
-  for (const { kernel, time } of timeline.kernels) {
-    const { reads, writes } = touched(kernel)
+  for (const { kernel, reads, time, writes } of timeline.kernels) {
     const taken = new Set<Buffer>()
     const old = [...reads, ...kernel._tag === "Dot" || kernel._tag === "Convolution" ? [kernel.out] : []]
     for (const written of writes) {
@@ -406,9 +405,9 @@ export const plan = (compiled: Compiled, aliases: Aliases = [], staying: Readonl
 const localPlaces = ({ kernels }: Timeline): { readonly places: Map<Buffer, Place>; readonly bytes: number } => {
   const places = new Map<Buffer, Place>()
   let bytes = 0
-  for (const { kernel } of kernels) {
+  for (const { writes } of kernels) {
     let next = 0
-    for (const buffer of touched(kernel).writes) {
+    for (const buffer of writes) {
       if (buffer.local !== true) continue
       places.set(buffer, { slot: slots.locals, offset: next })
       next += bytesOf(buffer)

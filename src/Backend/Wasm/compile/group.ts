@@ -35,16 +35,8 @@ export interface Touched {
   readonly writes: ReadonlySet<Buffer>
 }
 
-const known = new WeakMap<Kernel, Touched>()
-
 /** The buffers of a kernel. */
 export const touched = (kernel: Kernel): Touched => {
-  const found = known.get(kernel) ?? buffersBy(kernel)
-  known.set(kernel, found)
-  return found
-}
-
-const buffersBy = (kernel: Kernel): Touched => {
   const reads = new Set<Buffer>()
   const writes = new Set<Buffer>()
   const seen = new Set<Expression>()
@@ -85,6 +77,21 @@ const buffersBy = (kernel: Kernel): Touched => {
   return { reads, writes }
 }
 
+/** Gives the buffers of a kernel. */
+export type TouchedBy = (kernel: Kernel) => Touched
+
+/** `touched`, but each kernel is looked at once. */
+export const rememberTouched = (): TouchedBy => {
+  const known = new Map<Kernel, Touched>()
+  return (kernel) => {
+    const found = known.get(kernel)
+    if (found !== undefined) return found
+    const made = touched(kernel)
+    known.set(kernel, made)
+    return made
+  }
+}
+
 /** Are the rows of this loop short and many, so that it can share a kernel with others? */
 const isMap = (step: Step): step is Extract<Step, { readonly _tag: "Run" }> & { readonly kernel: Loop } =>
   step._tag === "Run" && step.kernel._tag === "Loop" && step.kernel.stages.every((stage) => stage._tag === "Map")
@@ -97,7 +104,11 @@ const merge = (loops: ReadonlyArray<Loop>): Step => ({
 })
 
 /** Steps with groups. `results` are buffers that the outside reads when all steps are done. */
-export const grouped = (steps: ReadonlyArray<Step>, results: ReadonlySet<Buffer>): ReadonlyArray<Step> => {
+export const grouped = (
+  steps: ReadonlyArray<Step>,
+  results: ReadonlySet<Buffer>,
+  touchedBy: TouchedBy
+): ReadonlyArray<Step> => {
   /** Both from the end. */
   const last: Array<Loop> = []
   const rest: Array<Step> = []
@@ -107,18 +118,18 @@ export const grouped = (steps: ReadonlyArray<Step>, results: ReadonlySet<Buffer>
   const written = new Set<Buffer>()
   for (const step of steps.toReversed()) {
     const waits = isMap(step) &&
-      [...touched(step.kernel).writes].every((b) => results.has(b) && !read.has(b) && !written.has(b))
-    readBy(step, read)
-    if (step._tag === "Run") { for (const b of touched(step.kernel).writes) written.add(b) }
+      [...touchedBy(step.kernel).writes].every((b) => results.has(b) && !read.has(b) && !written.has(b))
+    readBy(step, read, touchedBy)
+    if (step._tag === "Run") { for (const b of touchedBy(step.kernel).writes) written.add(b) }
     if (waits) last.push(step.kernel)
     else rest.push(step)
   }
-  const all = neighbours(rest.reverse())
+  const all = neighbours(rest.reverse(), touchedBy)
   return last.length === 0 ? all : [...all, merge(last.reverse())]
 }
 
 /** Loops that stand side by side, read nothing of each other and write nothing in common. */
-const neighbours = (steps: ReadonlyArray<Step>): ReadonlyArray<Step> => {
+const neighbours = (steps: ReadonlyArray<Step>, touchedBy: TouchedBy): ReadonlyArray<Step> => {
   const out: Array<Step> = []
   let run: Array<Loop> = []
   let written = new Set<Buffer>()
@@ -133,7 +144,7 @@ const neighbours = (steps: ReadonlyArray<Step>): ReadonlyArray<Step> => {
       out.push(step)
       continue
     }
-    const { reads, writes } = touched(step.kernel)
+    const { reads, writes } = touchedBy(step.kernel)
     if (meets(reads, written) || meets(writes, written)) flush()
     run.push(step.kernel)
     for (const b of writes) written.add(b)
@@ -143,24 +154,24 @@ const neighbours = (steps: ReadonlyArray<Step>): ReadonlyArray<Step> => {
 }
 
 /** Everything that a step reads, at any depth. */
-export const readBy = (step: Step, into: Set<Buffer>): void => {
+export const readBy = (step: Step, into: Set<Buffer>, touchedBy: TouchedBy): void => {
   switch (step._tag) {
     case "Run":
-      touched(step.kernel).reads.forEach((b) => into.add(b))
+      touchedBy(step.kernel).reads.forEach((b) => into.add(b))
       return
     case "Scan":
       for (const { init } of step.carries) into.add(init)
       for (const { whole } of step.xs) into.add(whole)
-      step.body.forEach((s) => readBy(s, into))
+      step.body.forEach((s) => readBy(s, into, touchedBy))
       return
     case "While":
       for (const { init } of step.carries) into.add(init)
       into.add(step.holds)
-      for (const s of [...step.condition, ...step.body]) readBy(s, into)
+      for (const s of [...step.condition, ...step.body]) readBy(s, into, touchedBy)
       return
     case "Cond":
       into.add(step.index)
-      step.branches.forEach((branch) => branch.forEach((s) => readBy(s, into)))
+      step.branches.forEach((branch) => branch.forEach((s) => readBy(s, into, touchedBy)))
       return
     case "Callback":
       for (const x of step.inputs) if ("name" in x) into.add(x)

@@ -10,35 +10,36 @@ import { identityOver, keyOf, linear, throughReshape, volume } from "./access.ts
 import { concatenate, copy, matrixOf, pad } from "./assembly.ts"
 import { MustBeRoot, type Work } from "./cluster.ts"
 import { accumulated, Expressions, type Resolved } from "./expression.ts"
-import { grouped } from "./group.ts"
+import { grouped, rememberTouched, type TouchedBy } from "./group.ts"
 import { prepare } from "./prepare.ts"
 import { type Node, type Operand, type Region, region as flatten, type Value } from "./region.ts"
 import { constantOf, findRoots, type Roots, sourceOf } from "./roots.ts"
 import { epilogueShape, type Unit, Units } from "./units.ts"
 
-/** Names of buffers, counted over a whole Program. */
-interface Names {
+/** What all regions of a Program share while it is compiled. */
+interface Compilation {
+  /** How many buffers have a name. */
   buffers: number
+  readonly touchedBy: TouchedBy
+  readonly work: Work
 }
 
 /** Writes the steps of one region. */
 class RegionCompiler {
   readonly #region: Region
-  readonly #names: Names
+  readonly #compilation: Compilation
   readonly #outer: ((value: Value) => Buffer) | undefined
   readonly #owned: ReadonlySet<Value>
   readonly #buffers = new Map<Value, Buffer>()
   readonly #steps: Array<Step> = []
-  readonly #work: Work
   /** The first of the region's outputs that shows a value. */
   readonly #shown = new Map<Value, number>()
   /** Decided when the steps are written: what must be in memory. */
   #isRoot: Roots["isRoot"] = () => true
 
-  constructor(region: Region, names: Names, work: Work, outer?: (value: Value) => Buffer) {
+  constructor(region: Region, compilation: Compilation, outer?: (value: Value) => Buffer) {
     this.#region = region
-    this.#work = work
-    this.#names = names
+    this.#compilation = compilation
     this.#outer = outer
     this.#owned = new Set([...region.inputs, ...region.nodes.flatMap((node) => node.outputs)])
     region.outputs.forEach((output, i) => {
@@ -53,12 +54,12 @@ class RegionCompiler {
     for (;;) {
       const found = findRoots(this.#region, this.#owned, forced)
       this.#isRoot = (value) => {
-        this.#work.visits++
+        this.#compilation.work.visits++
         return found.isRoot(value)
       }
       try {
         const units = new Units(this.#region, { ...found, isRoot: this.#isRoot }, {
-          work: this.#work,
+          work: this.#compilation.work,
           bufferOf: (value) => this.bufferOf(value),
           local: (value, size) => ({ ...this.#make(value.aval.dtype, size), local: true })
         })
@@ -89,7 +90,7 @@ class RegionCompiler {
   }
 
   #make(dtype: DType, size: number): Buffer {
-    return { dtype, size, name: `b${this.#names.buffers++}` }
+    return { dtype, size, name: `b${this.#compilation.buffers++}` }
   }
 
   /** Where the elements of a value are. */
@@ -179,7 +180,7 @@ class RegionCompiler {
     const units = this.#decide()
     for (const unit of units.ordered()) this.#unit(unit, units)
     const keep = new Set(this.#region.outputs.flatMap((x) => x._tag === "Value" ? [this.bufferOf(x)] : []))
-    this.#steps.splice(0, this.#steps.length, ...grouped(this.#steps, keep))
+    this.#steps.splice(0, this.#steps.length, ...grouped(this.#steps, keep, this.#compilation.touchedBy))
   }
 
   #unit(unit: Unit, units: Units): void {
@@ -297,7 +298,7 @@ class RegionCompiler {
   }
 
   #child(body: Region): RegionCompiler {
-    return new RegionCompiler(body, this.#names, this.#work, (value) => this.bufferOf(value))
+    return new RegionCompiler(body, this.#compilation, (value) => this.bufferOf(value))
   }
 
   #fresh(value: Operand): Buffer {
@@ -356,4 +357,4 @@ const nameOf = (primitive: string, unit: Unit): string =>
 
 /** Compiles a simplified Program. Throws `UnsupportedOperation`. `work` counts what was looked at on the way. */
 export const compile = (program: Program, work: Work = { visits: 0 }): Compiled =>
-  new RegionCompiler(flatten(prepare(program)), { buffers: 0 }, work).program()
+  new RegionCompiler(flatten(prepare(program)), { buffers: 0, touchedBy: rememberTouched(), work }).program()
