@@ -94,7 +94,6 @@ const addByWeight = (region: Region, roots: Set<Value>, isFixed: (value: Value) 
 /** Finds the roots. `forced` are values that turned out to be ones. */
 export const findRoots = (region: Region, owned: ReadonlySet<Value>, forced: ReadonlySet<Value>): Roots => {
   const roots = new Set<Value>(forced)
-  const outside = new Set<Value>()
   const readers = new Map<Value, Set<Reader>>()
   const readersOf = (value: Value): Set<Reader> => {
     const known = readers.get(value)
@@ -108,11 +107,7 @@ export const findRoots = (region: Region, owned: ReadonlySet<Value>, forced: Rea
     roots.add(source)
     readersOf(source).add(by)
   }
-  for (const output of region.outputs) {
-    if (output._tag !== "Value") continue
-    outside.add(output)
-    demand(output, "outside")
-  }
+  for (const output of region.outputs) if (output._tag === "Value") demand(output, "outside")
   for (const node of region.nodes) for (const value of demands(node)) demand(value, node)
   const isFixed = (value: Value) =>
     roots.has(value) || !owned.has(value) || value.node === undefined || !isInlinable(value.node)
