@@ -1,12 +1,11 @@
 // Matrix products of the Wasm backend against plain loops in doubles: any sizes, strides, batches and dtypes, and any
 // division of the work.
 import { assert, describe, it } from "@effect/vitest"
-import { Code } from "../../../src/Backend/Wasm/assembler/index.ts"
 import type { Features } from "../../../src/Backend/Wasm/emission.ts"
 import type { Dot, Matrix } from "../../../src/Backend/Wasm/ir.ts"
 import { emitDot } from "../../../src/Backend/Wasm/products/dot.ts"
 import type { DType } from "../../../src/Tensor/DType.ts"
-import { random, Workbench } from "./workbench.ts"
+import { accumulator, marking, random, runDivided, valueOf, Workbench } from "./workbench.ts"
 
 interface Case {
   readonly m: number
@@ -59,24 +58,6 @@ const laidOut = (
   }
 }
 
-const accumulator = (dtype: DType): DType =>
-  dtype === "float32" || dtype === "float16" || dtype === "bfloat16" ? "float32" : "int32"
-
-const value = (dtype: DType, next: () => number): number => {
-  switch (dtype) {
-    case "int32":
-      return Math.floor((next() - 0.5) * 2 ** 32)
-    case "uint32":
-      return Math.floor(next() * 2 ** 32)
-    case "int8":
-      return Math.floor(next() * 256) - 128
-    case "uint8":
-      return Math.floor(next() * 256)
-    default:
-      return next() - 0.5
-  }
-}
-
 const check = (c: Case): void => {
   const { batch = [], dtype = "float32", k, layouts = ["row", "row"], m, n, seed = 1 } = c
   const draw = random(seed)
@@ -87,14 +68,10 @@ const check = (c: Case): void => {
   const out = w.buffer(accumulator(dtype), product(batch) * m * n)
   const dot: Dot = { _tag: "Dot", name: "dot", batch, m, n, k, x, y, out, epilogue: [] }
   const built = w.build(emitDot(w.emission, dot))
-  const fill = (size: number) => Array.from({ length: size }, () => value(dtype, draw.next))
+  const fill = (size: number) => Array.from({ length: size }, () => valueOf(dtype, draw))
   const [xv, yv] = [built.set(x.buffer, fill(xs.size)), built.set(y.buffer, fill(ys.size))]
-  const clear = () => built.raw(out).fill(77)
-  clear()
-  built.run(0, built.units)
-  const whole = Array.from(built.raw(out))
   const label = JSON.stringify(c)
-  assert.isTrue(built.intact(), `nothing beyond the buffers is written: ${label}`)
+  const whole = runDivided(built, out, draw, label)
   const integers = accumulator(dtype) === "int32"
   for (let b = 0, at = 0; b < product(batch); b++) {
     const indices = batch.map((size, d) => Math.floor(b / product(batch.slice(d + 1))) % size)
@@ -115,16 +92,6 @@ const check = (c: Case): void => {
         }
       }
     }
-  }
-  // Any division of the units, done in any order, gives the same bits.
-  for (let round = 0; round < 2; round++) {
-    const cuts = [0, ...Array.from({ length: 3 }, () => draw.integer(0, built.units)), built.units].sort((a, b) =>
-      a - b
-    )
-    clear()
-    for (let i = cuts.length - 2; i >= 0; i--) built.run(cuts[i], cuts[i + 1])
-    const parts = built.raw(out)
-    assert.isTrue(whole.every((v, i) => Object.is(v, parts[i])), `units ${cuts.join()} of ${label}`)
   }
 }
 
@@ -227,22 +194,7 @@ describe("products in WebAssembly", () => {
       const x = w.buffer("float32", product(batch) * m * k)
       const y = w.buffer("float32", product(batch) * k * n)
       const out = w.buffer("float32", product(batch) * m * n)
-      const marks = w.buffer("int32", product(batch) * m * n)
-      // Adds 1 to the mark of every element, and 1000 to the element.
-      const code = new Code(["frame", "b", "i0", "i1", "j0", "j1"].map((p) => [p, "i32"] as const))
-      const [, b, i0, i1, j0, j1] = code.params
-      const [j, at] = [code.local("i32"), code.local("i32")]
-      code.while(i0, i1, 1, () => {
-        code.get(j0).set(j)
-        code.while(j, j1, 1, () => {
-          code.get(b).i32(m).op("i32.mul").get(i0).op("i32.add").i32(n).op("i32.mul").get(j).op("i32.add")
-          code.i32(4).op("i32.mul").set(at)
-          const [m0, o0] = [w.emission.place(marks).offset, w.emission.place(out).offset]
-          code.get(at).get(at).load("i32.load", m0).i32(1).op("i32.add").store("i32.store", m0)
-          code.get(at).get(at).load("f32.load", o0).f32(1000).op("f32.add").store("f32.store", o0)
-        })
-      })
-      const epilogue = w.module.add("epilogue", code)
+      const { epilogue, marks } = marking(w, out, m, n)
       const built = w.build(emitDot(w.emission, {
         _tag: "Dot",
         name: "dot",

@@ -1,7 +1,8 @@
 /**
  * A place to try single kernels: buffers in one memory, a kernel written into a module of its own, and calls of its
- * units in any division.
+ * units in any division. Also what the tests of all products share.
  */
+import { assert } from "@effect/vitest"
 import { type Callable, Code, Module } from "../../../src/Backend/Wasm/assembler/index.ts"
 import { Constants, type Emission, type Emitted, type Features, slots } from "../../../src/Backend/Wasm/emission.ts"
 import type { Buffer } from "../../../src/Backend/Wasm/ir.ts"
@@ -114,6 +115,72 @@ export const random = (seed: number) => {
   const integer = (low: number, high: number): number => low + Math.floor(next() * (high - low + 1))
   const pick = <A>(...items: ReadonlyArray<A>): A => items[integer(0, items.length - 1)]
   return { next, integer, pick }
+}
+
+/** Where tests take their random numbers from. */
+export type Random = ReturnType<typeof random>
+
+/** The dtype that products of two such numbers are added in. */
+export const accumulator = (dtype: DType): DType => dtype.includes("float") ? "float32" : "int32"
+
+/** Any number of an integer dtype, or a float around 0. */
+export const valueOf = (dtype: DType, { integer, next }: Random): number => {
+  switch (dtype) {
+    case "int32":
+      return integer(-(2 ** 31), 2 ** 31 - 1)
+    case "uint32":
+      return integer(0, 2 ** 32 - 1)
+    case "int8":
+      return integer(-128, 127)
+    case "uint8":
+      return integer(0, 255)
+    default:
+      return next() - 0.5
+  }
+}
+
+/**
+ * Runs a kernel, and gives what it writes into a buffer: the same bits for any division of the units, done in any
+ * order. Nothing beyond the buffers is written.
+ */
+export const runDivided = (
+  { intact, raw, run, units }: ReturnType<Workbench["build"]>,
+  out: Buffer,
+  { integer }: Random,
+  label: string
+): ReadonlyArray<number> => {
+  const clear = () => raw(out).fill(77)
+  clear()
+  run(0, units)
+  const whole = Array.from(raw(out))
+  assert.isTrue(intact(), `nothing beyond the buffers is written: ${label}`)
+  for (let round = 0; round < 2; round++) {
+    const cuts = [0, ...Array.from({ length: 3 }, () => integer(0, units)), units].sort((a, b) => a - b)
+    clear()
+    for (let i = cuts.length - 2; i >= 0; i--) run(cuts[i], cuts[i + 1])
+    const parts = raw(out)
+    assert.isTrue(whole.every((v, i) => Object.is(v, parts[i])), `units ${cuts.join()} of ${label}`)
+  }
+  return whole
+}
+
+/** An epilogue of matrices of m rows and n columns that adds 1 to the mark of every element, and 1000 to the element. */
+export const marking = (w: Workbench, out: Buffer, m: number, n: number) => {
+  const marks = w.buffer("int32", out.size)
+  const code = new Code(["frame", "b", "i0", "i1", "j0", "j1"].map((p) => [p, "i32"] as const))
+  const [, b, i0, i1, j0, j1] = code.params
+  const [j, at] = [code.local("i32"), code.local("i32")]
+  code.while(i0, i1, 1, () => {
+    code.get(j0).set(j)
+    code.while(j, j1, 1, () => {
+      code.get(b).i32(m).op("i32.mul").get(i0).op("i32.add").i32(n).op("i32.mul").get(j).op("i32.add")
+      code.i32(4).op("i32.mul").set(at)
+      const [mark, element] = [w.emission.place(marks).offset, w.emission.place(out).offset]
+      code.get(at).get(at).load("i32.load", mark).i32(1).op("i32.add").store("i32.store", mark)
+      code.get(at).get(at).load("f32.load", element).f32(1000).op("f32.add").store("f32.store", element)
+    })
+  })
+  return { marks, epilogue: w.module.add("epilogue", code) }
 }
 
 export type { Callable }
