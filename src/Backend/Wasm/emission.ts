@@ -113,10 +113,12 @@ export interface Emitted {
   /** An estimate of all its work, in nanoseconds on one thread: decides about threads and chunks. */
   readonly nanoseconds: number
   /**
-   * Does its work lie in smaller functions that it calls often? Then one call does all units of a thread: the engine
+   * Does its work lie in smaller functions that it calls often? Then one call may do any number of units: the engine
    * optimises the smaller functions anyway, and what units have in common is prepared once.
    */
   readonly whole?: boolean
+  /** Threads take at least so many units at a time, since those that go together have something to prepare: 1 if not given. */
+  readonly least?: number
 }
 
 /** Pushes the address of a buffer's first element: the slot's address in a local, the offset is for the access. */

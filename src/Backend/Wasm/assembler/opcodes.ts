@@ -320,7 +320,8 @@ const atomic = {
   "i32.atomic.store": 0x17,
   "i32.atomic.rmw.add": 0x1e,
   "i32.atomic.rmw.sub": 0x25,
-  "i32.atomic.rmw.xchg": 0x41
+  "i32.atomic.rmw.xchg": 0x41,
+  "i32.atomic.rmw.cmpxchg": 0x48
 } as const
 
 /** An instruction without immediates. */

@@ -282,6 +282,8 @@ export const emitDot = (e: Emission, dot: Dot, epilogue?: Callable): Emitted => 
     run: e.module.add(dot.name, code),
     units: batches * plan.units,
     whole: true,
+    // All columns of their rows are packed for every call, or all rows of their columns.
+    least: plan.split === "rows" || plan.form === "packed" ? Math.ceil(plan.units / 4) : 1,
     nanoseconds: batches * ((e.features.wide ? 0.027 : 0.045) * plan.m * plan.n * Math.max(plan.k, 4) + 50)
   }
 }

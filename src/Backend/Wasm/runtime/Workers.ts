@@ -6,7 +6,7 @@
  * They are made when there is something to share. Until they have read what they were sent, the calling thread works
  * alone.
  */
-import { mostWorkers, reason, words } from "./control.ts"
+import { controlBytes, lines, lookout, mostWorkers, reason, spins, words } from "./control.ts"
 import type { Crew, Failure, Frames } from "./crew.ts"
 import type { Loaded } from "./Engine.ts"
 import { script } from "./worker.ts"
@@ -102,6 +102,12 @@ export interface WorkersOptions {
   readonly patient?: boolean
 }
 
+/** To wake workers for less work than this, in nanoseconds on one thread, would take longer than doing it. */
+const wakeFrom = 1_000_000
+
+/** The place, in 32-bit words, of a word of a thread's line. */
+const placeOf = (index: number, word: number): number => (lines.address + lines.bytes * index + word) >> 2
+
 /** Threads on one shared memory. */
 export class Workers implements Crew {
   readonly threads: number
@@ -117,6 +123,8 @@ export class Workers implements Crew {
   #messages = 0
   #done: ((failure?: Failure) => void) | undefined
   #broken: Failure | undefined
+  /** When the last run ended. */
+  #ended = -Infinity
 
   constructor(memory: WebAssembly.Memory, { background, patient = false, threads }: WorkersOptions) {
     const spawn = spawner()
@@ -125,18 +133,22 @@ export class Workers implements Crew {
     this.#memory = memory
     this.background = background
     this.#patient = patient
-    this.#control = new Int32Array(memory.buffer, 0, 128)
+    this.#control = new Int32Array(memory.buffer, 0, controlBytes >> 2)
+    Atomics.store(this.#control, words.spins >> 2, spins.most)
     this.threads = Math.max(1, Math.min(mostWorkers, threads))
   }
 
   run(program: Loaded, frames: Frames): void {
-    const together = this.threads > 1 && program.assembled.heavy && this.#ready(program, 1)
+    const { heavy, nanoseconds } = program.assembled
+    const together = this.threads > 1 && heavy && this.#ready(program, 1) && this.#worthSharing(nanoseconds)
+    this.#beginShares()
     if (together) this.#command(program, frames, 1)
     try {
       program.main(frames.address, 0, together ? this.threads : 1, this.#maySleep)
     } catch (thrown) {
       throw this.#stopAll(thrown)
     }
+    if (heavy) this.#ended = performance.now()
   }
 
   start(program: Loaded, frames: Frames, done: (failure?: Failure) => void): void {
@@ -146,6 +158,7 @@ export class Workers implements Crew {
       if (this.#broken !== undefined) return this.#end(this.#broken)
       if (this.#ready(program, 0)) {
         for (const worker of this.#workers) worker.hold(true)
+        this.#beginShares()
         this.#command(program, frames, 0)
       } else setTimeout(go, 1)
     }
@@ -175,10 +188,10 @@ export class Workers implements Crew {
     const sent = this.#sent.get(number) ?? this.#post({ _tag: "Module", number, module })
     this.#sent.set(number, sent)
     for (let index = first; index < this.threads; index++) {
-      const at = (words.read >> 2) + index
+      const at = placeOf(index, lines.read)
       for (let read = Atomics.load(this.#control, at); read < sent; read = Atomics.load(this.#control, at)) {
         // It may have looked just before it was sent something, and sleep.
-        this.#wake()
+        this.#wake(index)
         if (!this.#patient) return false
         Atomics.wait(this.#control, at, read, 1)
       }
@@ -224,25 +237,46 @@ export class Workers implements Crew {
   /** Sends a message to all workers: first they see that there is one, and go where they get it. */
   #post(message: unknown): number {
     Atomics.store(this.#control, words.sent >> 2, ++this.#messages)
-    this.#wake()
-    for (const worker of this.#workers) worker.post(message)
+    this.#workers.forEach((worker, index) => {
+      this.#wake(index)
+      worker.post(message)
+    })
     return this.#messages
   }
 
-  #wake(): void {
-    Atomics.notify(this.#control, words.command >> 2)
+  #wake(index: number): void {
+    Atomics.notify(this.#control, placeOf(index, lines.command))
+  }
+
+  /**
+   * Would a run by all threads be over sooner? Workers that sleep take long to come; for a short run after another they
+   * are woken, so that they may look out for the one after it.
+   */
+  #worthSharing(nanoseconds: number): boolean {
+    if (this.#patient || nanoseconds >= wakeFrom) return true
+    const others = Array.from({ length: this.threads - 1 }, (_, i) => i + 1)
+    const asleep = others.filter((index) => Atomics.load(this.#control, placeOf(index, lines.awake)) === 0)
+    if (asleep.length > 0 && performance.now() - this.#ended < lookout) asleep.forEach((index) => this.#wake(index))
+    return asleep.length === 0
+  }
+
+  /** Nothing of any thread's share is taken yet. No thread is running. */
+  #beginShares(): void {
+    for (let index = 0; index < this.threads; index++) {
+      for (const taken of lines.taken) Atomics.store(this.#control, placeOf(index, taken), 0)
+    }
   }
 
   /** Tells the workers from `first` on to run a module. All that took part in the run before have seen its command. */
   #command(program: Loaded, { address, stride }: Frames, first: number): void {
     const control = this.#control
-    Atomics.add(control, words.command >> 2, 1)
     Atomics.store(control, words.module >> 2, program.number)
     Atomics.store(control, words.frame >> 2, address)
     Atomics.store(control, words.stride >> 2, stride)
     Atomics.store(control, words.threads >> 2, this.threads)
-    Atomics.store(control, words.first >> 2, first)
-    Atomics.add(control, words.command >> 2, 1)
-    this.#wake()
+    for (let index = first; index < this.threads; index++) {
+      Atomics.add(control, placeOf(index, lines.command), 1)
+      this.#wake(index)
+    }
   }
 }

@@ -4,6 +4,7 @@ import { Constants, type Emission, type Emitted, type Features, type Plan } from
 import type { Compiled, Kernel, Step } from "../ir.ts"
 import { barrier } from "./control.ts"
 import { mainFunction } from "./main.ts"
+import { taking } from "./shares.ts"
 import { placeOf } from "./sizes.ts"
 
 /** Writes the function of one kernel. */
@@ -87,7 +88,7 @@ export const assemble = (compiled: Compiled, plan: Plan, emitKernel: EmitKernel,
     plan,
     kernels,
     sharedFrom: target.sharedFrom ?? 10_000,
-    barrier: shared ? barrier(module) : undefined,
+    together: shared ? { barrier: barrier(module), take: taking(module) } : undefined,
     callback,
     callbackNumber: (step) => callbacks.findIndex((s) => s === step)
   })

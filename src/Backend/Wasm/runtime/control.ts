@@ -7,19 +7,15 @@ import { type Callable, Code, type Module } from "../assembler/index.ts"
 
 /** Addresses of words. Those that different threads write often are on cache lines of their own. */
 export const words = {
-  /** Counts commands to the workers, twice each: it is odd while one is being written. They sleep on it. */
-  command: 0,
-  /** The number of the module that is to be run; 0: none. */
+  /** The number of the module that is to be run. */
   module: 4,
   /** The frame of thread 0; the next thread's is `stride` bytes further. */
   frame: 8,
   stride: 12,
   /** How many threads take part in a run. */
   threads: 16,
-  /** The first worker that takes part: 1 if the calling thread is thread 0, 0 if workers do all. */
-  first: 20,
   /** How many messages were sent to every worker. */
-  sent: 24,
+  sent: 20,
   /** How many threads have arrived at the barrier. */
   arrived: 64,
   /** Counts rounds of the barrier: threads sleep on it. */
@@ -31,21 +27,42 @@ export const words = {
    * it has.
    */
   failed: 196,
-  /** One word for every worker: how many messages it has read. */
-  read: 256
+  /** How often a thread looks before it sleeps at the barrier, between the two of `spins`. */
+  spins: 200
 } as const
 
 /** The most workers that there may be. */
 export const mostWorkers = 64
 
 /** Why a thread failed: at most so many characters, a byte each, the rest 0. */
-export const reason = { address: 256 + 4 * mostWorkers, bytes: 128 } as const
+export const reason = { address: 256, bytes: 128 } as const
+
+/** What belongs to one thread, on a cache line of its own: thread t's is at `address + bytes * t`. */
+export const lines = {
+  address: reason.address + reason.bytes,
+  bytes: 64,
+  /** Counts commands to the worker, which sleeps on it. */
+  command: 0,
+  /** How many messages it has read. */
+  read: 4,
+  /** Is it looking out for commands? Else it has to be woken. */
+  awake: 8,
+  /** How many units of its share have been taken: of the kernels of even turns, and of odd ones. */
+  taken: [12, 16]
+} as const
 
 /** Bytes at the start of memory that are not given to blocks. */
-export const controlBytes = reason.address + reason.bytes
+export const controlBytes = lines.address + lines.bytes * mostWorkers
 
-/** How often a thread looks before it sleeps: some tens of microseconds. */
-export const spins = 20000
+/**
+ * How often a thread looks before it sleeps at the barrier: at most for some 500 microseconds, since waking a thread takes
+ * about as long on a virtual machine. The number halves when looking was in vain, because then the others may be waiting for
+ * this thread's processor, and grows when it was not.
+ */
+export const spins = { least: 10_000, most: 500_000 } as const
+
+/** For how long a worker looks out for the next command, in milliseconds: steps of one training come closer together. */
+export const lookout = 1
 
 /** Adds the barrier to a module: `(threads, maySleep)`. It does not return when a thread failed, but traps. */
 export const barrier = (module: Module): Callable => {
@@ -53,6 +70,7 @@ export const barrier = (module: Module): Callable => {
   const [threads, maySleep] = c.params
   const round = c.local("i32", "round")
   const left = c.local("i32", "left")
+  const most = c.local("i32", "most")
   const zero = () => c.i32(0)
   const stopIfFailed = () => zero().load("i32.atomic.load", words.failed).if(() => c.op("unreachable"))
   // Who fails says so first, and then begins a new round: it is seen here, or the round is over.
@@ -67,12 +85,19 @@ export const barrier = (module: Module): Callable => {
       })
       c.br(met)
     })
-    const leaveIfMet = () => zero().load("i32.atomic.load", words.round).get(round).op("i32.ne").brIf(met)
-    c.i32(spins).set(left)
-    c.loop((again) => {
-      leaveIfMet()
-      c.get(left).get(maySleep).op("i32.sub").tee(left).brIf(again)
+    const remember = () => zero().get(most).store("i32.atomic.store", words.spins)
+    zero().load("i32.atomic.load", words.spins).tee(most).set(left)
+    c.block((vain) => {
+      c.loop((again) => {
+        zero().load("i32.atomic.load", words.round).get(round).op("i32.eq").if(() => {
+          c.get(left).get(maySleep).op("i32.sub").tee(left).brIf(again).br(vain)
+        })
+      })
+      c.get(most).get(most).i32(1).op("i32.shr_u").op("i32.add").set(most)
+      c.get(most).i32(spins.most).op("i32.le_u").if(remember)
+      c.br(met)
     })
+    c.get(most).i32(1).op("i32.shr_u").tee(most).i32(spins.least).op("i32.ge_u").if(remember)
     // It may sleep. Whoever begins the new round sees it counted, or it sees that the round is over and stays awake.
     zero().i32(1).load("i32.atomic.rmw.add", words.sleepers).op("drop")
     c.loop((again) => {

@@ -1,15 +1,16 @@
 /**
  * The main function of a compiled Program, `(frame, thread, threads, maySleep)`: the steps as WebAssembly, which every
- * thread runs. It calls kernels on this thread's share of their units, in chunks, so that the engine replaces baseline
- * code by optimised code between two calls.
+ * thread runs. It calls kernels on as many units at a time as the thread takes (`shares.ts`), never on too many, so that the
+ * engine replaces baseline code by optimised code between two calls.
  *
  * A step is *heavy* if it is, or holds, a kernel that is worth sharing. What is not heavy, thread 0 runs alone, whole
  * loops too, while the others go on to the next *meeting* and wait there. Before a heavy kernel, and before all threads
  * look at a condition, they meet, if anything was done since they met last; runs of light kernels need no meeting.
  */
-import { type Callable, Code, type Local } from "../assembler/index.ts"
+import { type Callable, Code } from "../assembler/index.ts"
 import { type Emitted, type Plan, slots } from "../emission.ts"
 import type { Buffer, Kernel, Step } from "../ir.ts"
+import { beginTurns, nextTurn } from "./shares.ts"
 import { bytesOf, placeOf } from "./sizes.ts"
 
 /** What the main function is made of. */
@@ -18,8 +19,8 @@ export interface Parts {
   readonly kernels: ReadonlyMap<Kernel, Emitted>
   /** A kernel that takes less time on one thread, in nanoseconds, is run by thread 0 alone. */
   readonly sharedFrom: number
-  /** Undefined when there is one thread only. */
-  readonly barrier: Callable | undefined
+  /** How threads meet, and take units of a kernel. Undefined when there is one thread only. */
+  readonly together: { readonly barrier: Callable; readonly take: Callable } | undefined
   /** `(number, frame)`: calls the host back. */
   readonly callback: Callable
   /** The number of a Callback step. */
@@ -28,8 +29,13 @@ export interface Parts {
 
 type StepOf<Tag extends Step["_tag"]> = Extract<Step, { readonly _tag: Tag }>
 
-/** How long one call of a kernel may take, in nanoseconds. */
+/** How long one call of a kernel may take, in nanoseconds, and how long it should take at least. */
 const chunkTime = 100_000
+const worthwhile = 10_000
+
+/** The units that take so long, at least one. */
+const unitsOf = ({ nanoseconds, units }: Emitted, time: number): number =>
+  Math.max(1, Math.min(units, Math.ceil(units * time / Math.max(1, nanoseconds))))
 
 /** Who executes the code that is being written. */
 type Mode = "one" | "all"
@@ -43,7 +49,7 @@ export const mainFunction = (
   parts: Parts
 ): { readonly code: Code; readonly heavy: boolean } => {
   const writer = new Writer(parts)
-  writer.steps(steps, parts.barrier === undefined ? "one" : "all")
+  writer.steps(steps, parts.together === undefined ? "one" : "all")
   writer.meet()
   return { code: writer.code, heavy: steps.some((step) => writer.isHeavy(step)) }
 }
@@ -52,10 +58,13 @@ class Writer {
   readonly code = new Code([["frame", "i32"], ["thread", "i32"], ["threads", "i32"], ["maySleep", "i32"]])
   readonly #parts: Parts
   readonly #heavy = new Map<Step, boolean>()
+  /** In which of the words units are counted. */
+  readonly #word = this.code.local("i32", "word")
   #since: Since = "nothing"
 
   constructor(parts: Parts) {
     this.#parts = parts
+    beginTurns(this.code, this.#word)
   }
 
   steps(steps: ReadonlyArray<Step>, mode: Mode): void {
@@ -81,9 +90,9 @@ class Writer {
   }
 
   #barrier(): void {
-    const { barrier } = this.#parts
+    const { together } = this.#parts
     const [, , threads, maySleep] = this.code.params
-    if (barrier !== undefined) this.code.get(threads).get(maySleep).call(barrier)
+    if (together !== undefined) this.code.get(threads).get(maySleep).call(together.barrier)
   }
 
   /** Code that thread 0 alone executes, in code that all do. */
@@ -149,41 +158,49 @@ class Writer {
   }
 
   #run(kernel: Emitted, mode: Mode): void {
-    const { nanoseconds, run, units } = kernel
-    if (units === 0) return
+    if (kernel.units === 0) return
+    const { together } = this.#parts
+    if (mode === "all" && together !== undefined) this.#runTogether(kernel, together.take)
+    else this.#runAlone(kernel)
+  }
+
+  #runAlone(kernel: Emitted): void {
+    const { run, units } = kernel
     const c = this.code
-    const [frame, thread, threads] = c.params
-    const chunk = kernel.whole === true
-      ? units
-      : Math.max(1, Math.min(units, Math.ceil(units * chunkTime / Math.max(1, nanoseconds))))
-    if (mode === "one" && chunk === units) {
+    const [frame] = c.params
+    const most = kernel.whole === true ? units : unitsOf(kernel, chunkTime)
+    if (most === units) {
       c.get(frame).i32(0).i32(units).call(run)
       return
     }
     const begin = c.local("i32", "begin")
     const end = c.local("i32", "end")
-    const next = c.local("i32", "next")
-    if (mode === "one") {
-      c.i32(0).set(begin).i32(units).set(end)
-    } else {
-      this.meet()
-      // Products of units and threads fit: there are few threads, and more units than 2^26 are not worth a call each.
-      const share = (which: Local, more: number) =>
-        c.get(which).i32(more).op("i32.add").op("i64.extend_i32_u").i64(BigInt(units)).op("i64.mul")
-      share(thread, 0).get(threads).op("i64.extend_i32_u").op("i64.div_u").op("i32.wrap_i64").set(begin)
-      share(thread, 1).get(threads).op("i64.extend_i32_u").op("i64.div_u").op("i32.wrap_i64").set(end)
-      this.#since = "all"
-    }
+    c.i32(0).set(begin)
+    c.loop((again) => {
+      c.get(begin).i32(most).op("i32.add").tee(end).i32(units).get(end).i32(units).op("i32.lt_u").op("select").set(end)
+      c.get(frame).get(begin).get(end).call(run)
+      c.get(end).tee(begin).i32(units).op("i32.lt_u").brIf(again)
+    })
+  }
+
+  #runTogether(kernel: Emitted, take: Callable): void {
+    const { least = 1, run, units } = kernel
+    const c = this.code
+    const [frame, thread, threads] = c.params
+    const most = kernel.whole === true ? units : unitsOf(kernel, chunkTime)
+    const fewest = Math.min(most, Math.max(least, unitsOf(kernel, worthwhile)))
+    const taken = c.local("i64", "taken")
+    this.meet()
+    nextTurn(c, thread, this.#word)
     c.block((done) => {
       c.loop((again) => {
-        c.get(begin).get(end).op("i32.ge_u").brIf(done)
-        c.get(begin).i32(chunk).op("i32.add").tee(next).get(end).get(next).get(end).op("i32.lt_u").op("select").set(
-          next
-        )
-        c.get(frame).get(begin).get(next).call(run)
-        c.get(next).set(begin).br(again)
+        c.get(thread).get(threads).get(this.#word).i32(units).i32(fewest).i32(most).call(take)
+        c.tee(taken).op("i64.eqz").brIf(done)
+        c.get(frame).get(taken).op("i32.wrap_i64").get(taken).i64(32n).op("i64.shr_u").op("i32.wrap_i64").call(run)
+        c.br(again)
       })
     })
+    this.#since = "all"
   }
 
   /** Pushes the address of a buffer. */
