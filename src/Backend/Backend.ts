@@ -146,10 +146,10 @@ export class Backend extends Context.Service<Backend, {
   /** Compiles; equal Programs share one Executable. */
   readonly compile: (program: Program, options?: CompileOptions) => Effect.Effect<Executable, UnsupportedOperation>
   /**
-   * While a run goes on in the background, the Effect that waits for its end; otherwise undefined. Who gathers several
-   * arrays of state waits first, so as not to see half of a step.
+   * What a step waits for before it gathers its state; undefined if it may begin at once. A run may go on in the
+   * background: nobody is to see half of a step. Or runs may have kept the event loop from going on for long enough.
    */
-  readonly running?: () => Effect.Effect<void> | undefined
+  readonly beforeStep?: () => Effect.Effect<void> | undefined
   /** Copies a device buffer of this backend to host memory. */
   readonly download: (storage: DeviceStorage, aval: ShapedArray) => Effect.Effect<TypedArray, BackendError>
   /** Frees a device buffer of this backend now. Host storage and buffers freed before are ignored. */

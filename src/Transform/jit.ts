@@ -313,8 +313,8 @@ class Compiled<Args extends ReadonlyArray<unknown>, A, E, R> {
     const { backend, executable } = entry
     if (executable === undefined) return Effect.sync(() => finish(entry, flat, []) as A)
     const step = Effect.suspend(() => {
-      const running = backend.running?.()
-      if (running !== undefined) return Effect.flatMap(running, again)
+      const first = backend.beforeStep?.()
+      if (first !== undefined) return Effect.flatMap(first, again)
       const inputs = gather(entry, flat)
       const pending = inputs.filter((x) => x.source._tag !== "Concrete" && x.source._tag !== "Literal")
       if (pending.length > 0) return Effect.flatMap(compute(...pending), again)

@@ -34,7 +34,7 @@ export interface Options {
    */
   readonly threads?: number
   /**
-   * May runs of more than a few milliseconds go on in workers, so that the event loop goes on too? By default if there
+   * May runs of more than some 10 milliseconds go on in workers, so that the event loop goes on too? By default if there
    * are several threads.
    */
   readonly background?: boolean

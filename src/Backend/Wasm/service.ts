@@ -35,8 +35,11 @@ const dtypes: ReadonlySet<DTypes.DType> = new Set(DTypes.all.filter((d) => d !==
 /** Executables kept; the one not used for the longest time goes first. */
 const capacity = 256
 
-/** A step that takes longer, in milliseconds, does not block the event loop. */
-const longFrom = 4
+/**
+ * For so long, in milliseconds, runs may keep the event loop from going on: one that takes longer is left to workers, where
+ * there are any, and after several that take as long together the event loop has a turn.
+ */
+const longFrom = 10
 
 /** The stages of compiling. */
 export interface Stages {
@@ -66,6 +69,8 @@ interface State {
   /** Why it was lost before that. */
   trapped?: string
   running: boolean
+  /** Milliseconds that runs have taken on this thread since the event loop had a turn. */
+  held: number
   compiled: number
   cacheHits: number
   runs: number
@@ -75,7 +80,7 @@ interface State {
 /** The service of one engine, which it closes with the Scope. */
 export const make = (engine: Engine, stages: Stages): Effect.Effect<Backend["Service"], never, Scope.Scope> =>
   Effect.gen(function*() {
-    const state: State = { closed: false, running: false, compiled: 0, cacheHits: 0, runs: 0, kernels: 0 }
+    const state: State = { closed: false, running: false, held: 0, compiled: 0, cacheHits: 0, runs: 0, kernels: 0 }
     const waiting: Array<() => void> = []
     const cache = new ProgramCache<Map<string, Executable>>(capacity)
     const lost = (): DeviceLost => new DeviceLost({ backend: name, reason: state.trapped ?? "its Scope was closed" })
@@ -104,6 +109,11 @@ export const make = (engine: Engine, stages: Stages): Effect.Effect<Backend["Ser
     const idle = Effect.callback<void>((resume) => {
       if (state.running) waiting.push(() => resume(Effect.void))
       else resume(Effect.void)
+    })
+
+    const turn = Effect.suspend(() => {
+      state.held = 0
+      return Effect.yieldNow
     })
 
     const now = <A>(f: () => A): Effect.Effect<A, BackendError> => {
@@ -140,7 +150,9 @@ export const make = (engine: Engine, stages: Stages): Effect.Effect<Backend["Ser
       donated: ReadonlyArray<boolean>
     ): Effect.Effect<ReadonlyArray<Storage>, BackendError> => {
       if (loaded.milliseconds < longFrom || !engine.background || loaded.assembled.callbacks.length > 0) {
-        return now(() => engine.run(loaded, inputs, donated))
+        const outputs = now(() => engine.run(loaded, inputs, donated))
+        state.held += loaded.milliseconds
+        return outputs
       }
       return Effect.uninterruptible(Effect.callback<ReadonlyArray<Storage>, BackendError>((resume) => {
         state.running = true
@@ -211,7 +223,7 @@ export const make = (engine: Engine, stages: Stages): Effect.Effect<Backend["Ser
       name,
       dtypes,
       compile,
-      running: () => state.running ? idle : undefined,
+      beforeStep: () => state.running ? idle : state.held < longFrom ? undefined : turn,
       download: (storage) => state.running ? Effect.flatMap(idle, () => download(storage)) : download(storage),
       release: (storage) => {
         // The run that goes on may be reading it.

@@ -303,6 +303,24 @@ describe("threads of the Wasm backend", () => {
       assert.deepStrictEqual(yield* toTypedArray(x), alone)
     }).pipe(Effect.provide(background)))
 
+  it.live("many steps on one thread let the event loop have a turn now and then", () =>
+    Effect.gen(function*() {
+      const model = new Counter({ w: yield* nnx.Param.make(T.ones([300_000])) })
+      const grow = nnx.jit((m: Counter) => Ref.update(m.w, (w) => w.mul(0.5).exp().log().add(0.5)))
+      const started = performance.now()
+      const turns = { count: 0, over: false }
+      const count = (): void => {
+        turns.count++
+        if (!turns.over) setImmediate(count)
+      }
+      setImmediate(count)
+      for (let i = 0; i < 100; i++) yield* grow(model)
+      turns.over = true
+      // One for 10 milliseconds of steps, and what surrounds those; 100 calls do not make Effect yield once.
+      assert.isAbove(turns.count, Math.min(5, (performance.now() - started) / 100))
+      assert.strictEqual((yield* T.toTypedArray(yield* Ref.get(model.w))).length, 300_000)
+    }).pipe(Effect.provide(wasm)))
+
   it.live("runs wait for one another", () =>
     Effect.gen(function*() {
       const xs = [slowly(300), slowly(301), slowly(300), lax.exp(array([1, 2], 2))]
