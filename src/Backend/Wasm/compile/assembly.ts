@@ -165,14 +165,17 @@ const together = (axes: ReadonlyArray<number>, shape: Shape, strides: ReadonlyAr
   return isDense ? strides[long[long.length - 1]] : undefined
 }
 
-/** An operand of a product as a matrix: where it is, or after a copy that `copied` takes. */
+/** Copies of operands that were taken, by their layouts: several products may read one. */
+export type Copies = Map<Operand, Map<string, Buffer>>
+
+/** An operand of a product as a matrix: where it is, or in one of the `copies`, to which `copied` may add one. */
 export const matrixOf = (
   x: Operand,
   parts: Parts,
   isLeft: boolean,
   resolve: Resolve,
-  copied: (loop: Loop) => void,
-  temporary: (x: Operand) => Buffer
+  copies: Copies,
+  copied: (makeLoop: (buffer: Buffer) => Loop) => Buffer
 ): Matrix => {
   const { shape } = x.aval
   const matrix = (buffer: Buffer, offset: number, strides: ReadonlyArray<number>): Matrix | undefined => {
@@ -190,19 +193,26 @@ export const matrixOf = (
     return matrix(loaded.buffer, loaded.at.offset, shape.map((n) => n === 1 ? 0 : loaded.at.strides[next++]))
   })
   if (inPlace !== undefined) return inPlace
+  // In the order of its own axes, if that makes a matrix: for other products that read it, it then may, too.
+  const own = rowMajor(shape)
   const order = [...parts.batch, ...parts.free, ...parts.contracting]
   const dense = rowMajor(order.map((axis) => shape[axis]))
-  const strides = shape.map((_, axis) => dense[order.indexOf(axis)])
-  const buffer = temporary(x)
-  copied(everywhere(x, shape, resolve, (expressions, dimensions) => {
-    const access = dimensions.access("full")
-    let next = 0
-    const at = shape.reduce<Affine>(
-      (sum, n, axis) => n === 1 ? sum : plus(sum, scaled(access[next++].at, strides[axis])),
-      constant(0, dimensions.extents.length)
+  const isMatrix = [parts.free, parts.contracting].every((axes) => together(axes, shape, own) !== undefined)
+  const strides = isMatrix ? own : shape.map((_, axis) => dense[order.indexOf(axis)])
+  const known = copies.get(x) ?? new Map<string, Buffer>()
+  const buffer = known.get(strides.join()) ??
+    copied((buffer) =>
+      everywhere(x, shape, resolve, (expressions, dimensions) => {
+        const access = dimensions.access("full")
+        let next = 0
+        const at = shape.reduce<Affine>(
+          (sum, n, axis) => n === 1 ? sum : plus(sum, scaled(access[next++].at, strides[axis])),
+          constant(0, dimensions.extents.length)
+        )
+        return loop("transpose", dimensions, { buffer, at, value: expressions.at(x, access) })
+      })
     )
-    return loop("transpose", dimensions, { buffer, at, value: expressions.at(x, access) })
-  }))
+  copies.set(x, known.set(strides.join(), buffer))
   const made = matrix(buffer, 0, strides)
   if (made === undefined) throw new Error("a dense copy has strides")
   return made

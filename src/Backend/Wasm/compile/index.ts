@@ -7,7 +7,7 @@ import type { DType } from "../../../Tensor/DType.ts"
 import { unsupported } from "../../unsupported.ts"
 import type { Buffer, Carry, Compiled, Kernel, Loop, Operand as KernelOperand, Slice, Step, Store } from "../ir.ts"
 import { identityOver, keyOf, linear, throughReshape, volume } from "./access.ts"
-import { concatenate, copy, matrixOf, pad } from "./assembly.ts"
+import { concatenate, type Copies, copy, matrixOf, pad } from "./assembly.ts"
 import { MustBeRoot, type Work } from "./cluster.ts"
 import { accumulated, Expressions, type Resolved } from "./expression.ts"
 import { grouped, rememberTouched, type TouchedBy } from "./group.ts"
@@ -31,6 +31,8 @@ class RegionCompiler {
   readonly #outer: ((value: Value) => Buffer) | undefined
   readonly #owned: ReadonlySet<Value>
   readonly #buffers = new Map<Value, Buffer>()
+  /** Operands of products that had to be copied. */
+  readonly #copies: Copies = new Map()
   readonly #steps: Array<Step> = []
   /** The first of the region's outputs that shows a value. */
   readonly #shown = new Map<Value, number>()
@@ -80,7 +82,7 @@ class RegionCompiler {
       try {
         if (node?.equation.primitive === "concatenate") concatenate(node, this.bufferOf(node.outputs[0]), this.#resolve)
         if (node?.equation.primitive === "pad") pad(node, this.bufferOf(node.outputs[0]), this.#resolve)
-        if (node?.equation.primitive === "dot_general") this.#matrices(node, () => {})
+        if (node?.equation.primitive === "dot_general") this.#matrices(node, new Map(), () => {})
       } catch (thrown) {
         if (!(thrown instanceof MustBeRoot)) throw thrown
         forced.push(...thrown.values)
@@ -272,15 +274,18 @@ class RegionCompiler {
     return { out, epilogue: [own, ...stores] }
   }
 
-  #matrices(node: Node, copied: (loop: Loop) => void) {
+  #matrices(node: Node, copies: Copies, run: (loop: Loop) => void) {
     if (node.equation.primitive !== "dot_general") throw new Error("only products have matrices")
     const { batch, contracting } = node.equation.params.dimension_numbers
     const [x, y] = node.inputs.map((operand, side) => {
       const { shape } = operand.aval
       const free = shape.flatMap((_, i) => batch[side].includes(i) || contracting[side].includes(i) ? [] : [i])
       const parts = { batch: batch[side], free, contracting: contracting[side] }
-      const temporary = () => this.#make(operand.aval.dtype, volume(shape))
-      return matrixOf(operand, parts, side === 0, this.#resolve, copied, temporary)
+      return matrixOf(operand, parts, side === 0, this.#resolve, copies, (makeLoop) => {
+        const buffer = this.#make(operand.aval.dtype, volume(shape))
+        run(makeLoop(buffer))
+        return buffer
+      })
     })
     return { x, y }
   }
@@ -291,7 +296,7 @@ class RegionCompiler {
     if (volume(node.outputs[0].aval.shape) === 0) return
     const { contracting: [contracting] } = node.equation.params.dimension_numbers
     const k = volume(contracting.map((axis) => node.inputs[0].aval.shape[axis]))
-    const { x, y } = this.#matrices(node, (loop) => this.#run(loop))
+    const { x, y } = this.#matrices(node, this.#copies, (loop) => this.#run(loop))
     const { epilogue, out } = this.#product(unit, units)
     const [m, n] = shape.slice(-2)
     this.#run({ _tag: "Dot", name: nameOf("dot", unit), batch: shape.slice(0, -2), m, n, k, x, y, out, epilogue })
