@@ -13,7 +13,7 @@
  * ```
  */
 import type { Bytes } from "./Bytes.ts"
-import { alignment, type Lane, type LaneMemory, type Memory, opcodes, type Plain } from "./opcodes.ts"
+import { type Lane, type LaneMemory, type Memory, opcodes, type Plain } from "./opcodes.ts"
 
 /** The type of a value on the stack. */
 export type ValueType = "i32" | "i64" | "f32" | "f64" | "v128"
@@ -236,12 +236,20 @@ const control: Readonly<Record<string, number>> = {
 }
 
 const encode = (out: Bytes, i: Instruction, indexOf: (target: Callable) => number): void => {
+  // Most instructions are of these two sorts.
+  if ("local" in i) {
+    out.byte(control[i.op]).unsigned(i.local.index)
+    return
+  }
+  const opcode = opcodes.get(i.op)
+  if (opcode !== undefined) {
+    if (opcode.prefix === undefined) out.byte(opcode.code)
+    else out.byte(opcode.prefix).unsigned(opcode.code)
+    if ("offset" in i) out.unsigned(opcode.alignment).unsigned(i.offset)
+    if ("lane" in i) out.byte(i.lane)
+    return
+  }
   switch (i.op) {
-    case "local.get":
-    case "local.set":
-    case "local.tee":
-      out.byte(control[i.op]).unsigned(i.local.index)
-      return
     case "call":
       out.byte(0x10).unsigned(indexOf(i.target))
       return
@@ -283,12 +291,7 @@ const encode = (out: Bytes, i: Instruction, indexOf: (target: Callable) => numbe
       out.byte(0xfc).unsigned(11).byte(0)
       return
   }
-  const opcode = opcodes.get(i.op)
-  if (opcode === undefined) throw new Error(`the assembler does not know the instruction ${i.op}`)
-  if (opcode.prefix === undefined) out.byte(opcode.code)
-  else out.byte(opcode.prefix).unsigned(opcode.code)
-  if ("offset" in i) out.unsigned(alignment(i.op)).unsigned(i.offset)
-  if ("lane" in i) out.byte(i.lane)
+  throw new Error(`the assembler does not know the instruction ${i.op}`)
 }
 
 const text = (i: Instruction): string => {

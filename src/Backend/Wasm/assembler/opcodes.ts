@@ -337,10 +337,12 @@ export type Lane = keyof typeof lane
 export interface Opcode {
   readonly prefix: number | undefined
   readonly code: number
+  /** Of an access, as its exponent of two: atomic ones must state the natural one exactly. */
+  readonly alignment: number
 }
 
 const table = (prefix: number | undefined, names: Readonly<Record<string, number>>): ReadonlyArray<[string, Opcode]> =>
-  Object.entries(names).map(([name, code]) => [name, { prefix, code }])
+  Object.entries(names).map(([name, code]) => [name, { prefix, code, alignment: prefix === 0xfe ? 2 : 0 }])
 
 /** All instructions of these tables, by name. */
 export const opcodes: ReadonlyMap<string, Opcode> = new Map([
@@ -353,7 +355,3 @@ export const opcodes: ReadonlyMap<string, Opcode> = new Map([
   ...table(0xfc, saturating),
   ...table(0xfe, atomic)
 ])
-
-/** The natural alignment of an access, as its exponent of two; atomic accesses must state it exactly. */
-export const alignment = (name: string): number =>
-  name.startsWith("i32.atomic") || name.startsWith("memory.atomic") ? 2 : 0

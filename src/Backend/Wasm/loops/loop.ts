@@ -46,6 +46,11 @@ interface Writing {
 const blockSize = 4096
 /** Elements of a unit of work. */
 const unitSize = 8192
+/**
+ * What is reduced and costs no more is computed for one vector after the other: side by side, eight vectors and eight sums
+ * would not fit into the registers.
+ */
+const cheap = 6
 /** Nanoseconds of a cycle of `Value.cost`, of which several run at once. */
 const cycle = 0.14
 
@@ -81,8 +86,11 @@ const writeVectors = (
   partial: Partial | undefined
 ): void => {
   writer.scope(() => {
+    const once = lowered.reduced.flatMap(([, value], k) =>
+      lowered.cost <= cheap && accumulators[k].takesOnce ? [value] : []
+    )
     saved.provide(writer, lowered, copies)
-    writer.evaluate([...lowered.roots, ...saved.kept(lowered)], { copies, partial })
+    writer.evaluate([...lowered.roots, ...saved.kept(lowered)], { copies, partial, once })
     saved.keep(writer, lowered, copies)
     lowered.reduced.forEach(([, value], k) => {
       for (let copy = 0; copy < copies; copy++) accumulators[k].add(value, copy)

@@ -98,6 +98,11 @@ export class Accumulator {
     }
   }
 
+  /** Does it get what it takes in only once? */
+  get takesOnce(): boolean {
+    return this.#nans.length === 0
+  }
+
   begin(): void {
     this.#reset(this.#vectors, this.#identity)
     this.#reset(this.#totals, this.#identity)

@@ -104,16 +104,22 @@ export class Writer {
 
   /**
    * Computes what these Values need and that does not change in loops deeper than `level`, for so many copies. What is
-   * among them, or used by deeper ones, is in locals afterwards.
+   * among them, or used by deeper ones, is in locals afterwards; but not what is in `once`, and got once for each copy
+   * then: that may be computed when it is got.
    */
   evaluate(
     roots: ReadonlyArray<Value>,
-    options: { readonly level?: number; readonly copies?: number; readonly partial?: Partial | undefined } = {}
+    options: {
+      readonly level?: number
+      readonly copies?: number
+      readonly partial?: Partial | undefined
+      readonly once?: ReadonlyArray<Value>
+    } = {}
   ): this {
-    const { copies = 1, level = Infinity, partial } = options
+    const { copies = 1, level = Infinity, once = [], partial } = options
     this.#partial = partial
     for (let copy = 0; copy < copies; copy++) this.#writings[copy] = this.#writing(copy, partial)
-    for (const value of this.#survey(roots, level)) {
+    for (const value of this.#survey(roots, level, once)) {
       const { notes } = value
       let depth = 1
       for (const arg of value.args) depth = Math.max(depth, 1 + this.#same(arg).notes.depth)
@@ -142,7 +148,7 @@ export class Writer {
   }
 
   /** The Values to compute, arguments first; it notes which of them are kept to the end, and how often they are used. */
-  #survey(roots: ReadonlyArray<Value>, level: number): ReadonlyArray<Value> {
+  #survey(roots: ReadonlyArray<Value>, level: number, once: ReadonlyArray<Value>): ReadonlyArray<Value> {
     const traversal = ++this.#traversals
     const order: Array<Value> = []
     // A Value is on the stack twice: before and, as undefined above it, after its arguments.
@@ -158,9 +164,10 @@ export class Writer {
       notes.depth = 0
       return value
     }
+    for (const given of once) note(given).notes.uses++
     for (const given of roots) {
       const root = note(given)
-      if (root.level <= level && !root.again) root.notes.pinned = true
+      if (root.level <= level && !root.again && !once.includes(given)) root.notes.pinned = true
       stack.push(root)
       while (stack.length > 0) {
         const value = stack.pop()

@@ -29,7 +29,7 @@ import { type Form, mostRows } from "./tile.ts"
 import { type Direction, directionOf } from "./vector.ts"
 
 /** Most steps of k in a block. */
-const longestK = 384
+const longestK = 256
 /** Rows in a block. */
 export const blockRows = 96
 /** Most columns in a block. */
