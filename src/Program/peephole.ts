@@ -86,6 +86,14 @@ const ofBinary = (equation: Equation, definition: Definition): Rewritten => {
       return isFilledWith(x, 1, definition) ? passing(y, equation) : undefined
     case "div":
       return isFilledWith(y, 1, definition) ? passing(x, equation) : undefined
+    case "max":
+    case "min": {
+      // Of integers too: what none is below, or above.
+      const { dtype } = x.aval
+      const extreme = equation.primitive === "max" ? DType.lowest(dtype) : DType.highest(dtype)
+      if (isFilledWith(y, extreme, definition)) return passing(x, equation)
+      return isFilledWith(x, extreme, definition) ? passing(y, equation) : undefined
+    }
     default:
       return undefined
   }
@@ -126,6 +134,8 @@ export const peephole = (equation: Equation, definition: Definition): Rewritten 
     case "sub":
     case "mul":
     case "div":
+    case "max":
+    case "min":
       return ofBinary(equation, definition)
     case "transpose":
     case "reshape":

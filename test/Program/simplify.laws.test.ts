@@ -107,6 +107,7 @@ const simple: ReadonlyArray<(rng: Random, pick: () => Tensor) => Tensor> = [
   (rng, pick) => lax.add(pick(), constant(rng.pick([0, -0]))),
   (rng, pick) => lax.sub(pick(), constant(rng.pick([0, -0]))),
   (rng, pick) => rng.pick([lax.mul, lax.div])(pick(), constant(1)),
+  (rng, pick) => rng.pick([lax.max, lax.min])(constant(rng.pick([-Infinity, Infinity])), pick()),
   (_, pick) => lax.mul(pick(), lax.convertElementType(constant(2), "float64")),
   (_, pick) => lax.mul(pick(), lax.broadcastTo(lax.convertElementType(literal(3, "int32", true), "float64"), [n])),
   (_, pick) => {

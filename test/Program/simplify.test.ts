@@ -104,21 +104,28 @@ describe("simplify", () => {
         lax.mul(constant(1, "float32", 3), x),
         lax.div(x, constant(1, "float32", 3)),
         lax.sub(x, constant(0, "float32", 3)),
-        lax.add(x, constant(-0, "float32", 3))
+        lax.add(x, constant(-0, "float32", 3)),
+        lax.max(constant(-Infinity, "float32", 3), x),
+        lax.min(x, constant(Infinity, "float32", 3))
       ], f32(3)),
-      "{ lambda ; a:f32[3]. let  in (a, a, a, a, a) }"
+      "{ lambda ; a:f32[3]. let  in (a, a, a, a, a, a, a) }"
     )
     assert.strictEqual(
-      simplified((x) => [lax.add(x, constant(0, "int32", 3)), lax.sub(x, constant(0, "int32", 3))], i32(3)),
-      "{ lambda ; a:i32[3]. let  in (a, a) }"
+      simplified((x) => [
+        lax.add(x, constant(0, "int32", 3)),
+        lax.sub(x, constant(0, "int32", 3)),
+        lax.max(x, constant(-(2 ** 31), "int32", 3))
+      ], i32(3)),
+      "{ lambda ; a:i32[3]. let  in (a, a, a) }"
     )
-    // -0 + 0 is 0, and nan · 0 is nan: these stay.
+    // -0 + 0 is 0, nan · 0 is nan, and max(nan, ∞) is nan: these stay.
     const stays = program((x) => [
+      lax.max(x, constant(Infinity, "float32", 3)),
       lax.add(x, constant(0, "float32", 3)),
       lax.mul(x, constant(0, "float32", 3)),
       lax.sub(x, constant(-0, "float32", 3))
     ], f32(3))
-    assert.strictEqual(simplify(stays).equations.length, 5)
+    assert.strictEqual(simplify(stays).equations.length, 7)
   })
 
   it("converts constants", () => {

@@ -86,9 +86,7 @@ const writeVectors = (
   partial: Partial | undefined
 ): void => {
   writer.scope(() => {
-    const once = lowered.reduced.flatMap(([, value], k) =>
-      lowered.cost <= cheap && accumulators[k].takesOnce ? [value] : []
-    )
+    const once = lowered.cost <= cheap ? lowered.reduced.map(([, value]) => value) : []
     saved.provide(writer, lowered, copies)
     writer.evaluate([...lowered.roots, ...saved.kept(lowered)], { copies, partial, once })
     saved.keep(writer, lowered, copies)

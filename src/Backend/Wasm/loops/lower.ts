@@ -18,6 +18,8 @@ const isBelowMaximum = (e: Expression): boolean => {
   return top._tag === "Reduced" && top.reduction.combine === "max" && top.reduction.value === x
 }
 
+const placeOf = ({ offset, strides }: Affine): string => `${offset}:${strides.join()}`
+
 /** Lowers the expressions of one loop. */
 export class Lowering {
   readonly #emission: Emission
@@ -31,6 +33,8 @@ export class Lowering {
   #fresh = new Map<Expression, Value>()
   readonly #isFresh = new Set<Value>()
   readonly #loads = new Map<Buffer, Map<string, Value>>()
+  /** What the stage stores, by buffer and place: it is not read again there. */
+  readonly #forwarded = new Map<Buffer, Map<string, Value>>()
   readonly #blocks = new Map<Value, Array<readonly [args: ReadonlyArray<Value>, block: Block]>>()
   readonly #reduced: ReadonlyMap<Reduction, Value>
 
@@ -56,6 +60,13 @@ export class Lowering {
   /** From here on, elements that the loop stored are read again. */
   nextStage(): void {
     this.#fresh = new Map()
+    this.#forwarded.clear()
+  }
+
+  /** In this stage, who reads the element that is stored there takes the Value itself. */
+  forward(buffer: Buffer, at: Affine, value: Value): void {
+    const places = this.#forwarded.get(buffer) ?? new Map<string, Value>()
+    this.#forwarded.set(buffer, places.set(placeOf(at), value))
   }
 
   /** The Value of an expression, those that it is made of first: chains may be longer than the stack is deep. */
@@ -127,8 +138,10 @@ export class Lowering {
   #load(buffer: Buffer, at: Affine): Value {
     const isStored = this.#stored.has(buffer)
     const address = this.#addresses.of(buffer, at)
-    if (isStored) return this.#mark(load(address, buffer.dtype, this.#rowLevel))
-    const key = `${at.offset}:${at.strides.join()}`
+    const key = placeOf(at)
+    if (isStored) {
+      return this.#mark(this.#forwarded.get(buffer)?.get(key) ?? load(address, buffer.dtype, this.#rowLevel))
+    }
     const known = this.#loads.get(buffer)?.get(key)
     if (known !== undefined) return known
     const value = load(address, buffer.dtype, 0)

@@ -3,6 +3,7 @@
  * several passes need and is dear is kept: the first pass writes it to scratch memory, a vector an element of the row,
  * and the later ones read it there.
  */
+import * as DTypes from "../../../Tensor/DType.ts"
 import type { Features } from "../emission.ts"
 import type { Buffer, Expression, Loop, Reduction, Stage, Store } from "../ir.ts"
 import type { Value } from "../math/value.ts"
@@ -35,28 +36,37 @@ const piecesOf = (stage: Stage): ReadonlyArray<Piece> =>
     ? [{ isClose: false, value: stage.value, reduction: stage }]
     : stage.stores.map((store) => ({ isClose: stage._tag === "Close", value: store.value, store }))
 
-/** The passes of a loop, in order. What reads what was stored or reduced in a pass waits for the next one. */
+/** Is the element that is read the one that was just stored, and would it come back as it was? */
+const isForwarded = (e: Expression, { at, buffer }: Store): boolean =>
+  e._tag === "Load" && DTypes.byteSize(buffer.dtype) === 4 && e.at.offset === at.offset &&
+  e.at.strides.every((stride, d) => stride === at.strides[d])
+
+/**
+ * The passes of a loop, in order. What reads what was stored or reduced in a pass waits for the next one, unless it only
+ * reads the element at hand.
+ */
 export const passesOf = (loop: Loop): ReadonlyArray<Pass> => {
   const passes: Array<{ isClose: boolean; reductions: Array<Reduction>; stores: Array<Store> }> = []
-  let written = new Set<Buffer>()
+  let written = new Map<Buffer, Store>()
   for (const piece of loop.stages.flatMap(piecesOf)) {
     const last = passes.at(-1)
     let mustWait = last === undefined || last.isClose !== piece.isClose
     if (last !== undefined) {
       visit([piece.value], new Set(), (e) => {
         if (e._tag === "Reduced" && last.reductions.includes(e.reduction)) mustWait = true
-        if ((e._tag === "Load" || e._tag === "LoadAt") && written.has(e.buffer)) mustWait = true
+        const store = e._tag === "Load" || e._tag === "LoadAt" ? written.get(e.buffer) : undefined
+        if (store !== undefined && !isForwarded(e, store)) mustWait = true
       })
     }
     if (mustWait) {
       passes.push({ isClose: piece.isClose, reductions: [], stores: [] })
-      written = new Set()
+      written = new Map()
     }
     const pass = passes[passes.length - 1]
     if ("reduction" in piece) pass.reductions.push(piece.reduction)
     else {
       pass.stores.push(piece.store)
-      written.add(piece.store.buffer)
+      written.set(piece.store.buffer, piece.store)
     }
   }
   return passes
@@ -91,6 +101,7 @@ export interface Lowered {
 /** Makes the Values of a pass, whose vectors are computed in the loop at a level. */
 export const lowerPass = (pass: Pass, lowering: Lowering, addresses: Addresses, level: number): Lowered => {
   lowering.nextStage()
+  for (const { at, buffer, value } of pass.stores) lowering.forward(buffer, at, lowering.value(value))
   const reduced = pass.reductions.map((reduction) => [reduction, lowering.value(reduction.value)] as const)
   const stores = readyStores(pass.stores, lowering, addresses)
   const roots = [...reduced.map(([, value]) => value), ...rootsOf(stores)]

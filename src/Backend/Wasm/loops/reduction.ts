@@ -62,7 +62,9 @@ export class Accumulator {
   readonly #op: Plain
   readonly #identity: Value
   readonly #vectors: ReadonlyArray<Local>
+  /** Lanes in which nan was seen: of all copies together, unless they are results of their own. */
   readonly #nans: ReadonlyArray<Local>
+  readonly #taken: Local
   readonly #totals: ReadonlyArray<Local>
   /** Where lanes are rows of their own, every vector is a result of its own. */
   readonly #isColumns: boolean
@@ -82,7 +84,9 @@ export class Accumulator {
     this.#identity = identity(combine, dtype)
     this.#isColumns = options.isColumns
     this.#vectors = vectors("acc", options.copies)
-    this.#nans = isFloat && (combine === "max" || combine === "min") ? vectors("nan", options.copies) : []
+    const dropsNan = isFloat && (combine === "max" || combine === "min")
+    this.#nans = dropsNan ? vectors("nan", options.isColumns ? options.copies : 1) : []
+    this.#taken = dropsNan ? writer.code.local("v128", "taken") : this.#vectors[0]
     const hasTotals = options.hasTotals && isFloat && (combine === "sum" || combine === "prod")
     this.#totals = hasTotals ? vectors("total", options.isColumns ? options.copies : 1) : []
   }
@@ -96,11 +100,6 @@ export class Accumulator {
       this.#writer.get(value)
       this.#code.set(local)
     }
-  }
-
-  /** Does it get what it takes in only once? */
-  get takesOnce(): boolean {
-    return this.#nans.length === 0
   }
 
   begin(): void {
@@ -122,11 +121,14 @@ export class Accumulator {
       code.get(partial.mask).op("v128.bitselect")
     }
     push()
-    code.get(local).op(this.#op).set(local)
-    if (this.#nans.length === 0) return
-    push()
-    push()
-    code.op("f32x4.ne").get(this.#nans[copy]).op("v128.or").set(this.#nans[copy])
+    if (this.#nans.length === 0) {
+      code.get(local).op(this.#op).set(local)
+      return
+    }
+    const taken = this.#taken
+    const nan = this.#nans[this.#isColumns ? copy : 0]
+    code.tee(taken).get(local).op(this.#op).set(local)
+    code.get(taken).get(taken).op("f32x4.ne").get(nan).op("v128.or").set(nan)
   }
 
   /** Adds the vectors up pairwise, leaving the sum in the first. */

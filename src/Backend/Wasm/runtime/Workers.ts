@@ -103,7 +103,7 @@ export interface WorkersOptions {
 }
 
 /** To wake workers for less work than this, in nanoseconds on one thread, would take longer than doing it. */
-const wakeFrom = 1_000_000
+const wakeFrom = 300_000
 
 /** The place, in 32-bit words, of a word of a thread's line. */
 const placeOf = (index: number, word: number): number => (lines.address + lines.bytes * index + word) >> 2
