@@ -140,6 +140,8 @@ describe("products in WebAssembly", () => {
       check({ m: 201, n: 530, k: 35, features })
       check({ m: 201, n: 530, k: 35, layouts: ["column", "column"], features })
       check({ m: 530, n: 3, k: 801, layouts: ["column", "column"], features })
+      // Rows are shared out, in pieces of whole tiles.
+      for (const m of [384, 411, 530]) check({ m, n: 67, k: 270, features })
       check({ m: 1, n: 530, k: 801, layouts: ["column", "column"], features })
       check({ m: 530, n: 1, k: 801, features })
     })

@@ -25,7 +25,7 @@
 import type { Features } from "../emission.ts"
 import type { Dot, Matrix } from "../ir.ts"
 import { type Elements, elementsOf, type Kind } from "./elements.ts"
-import { type Form, mostRows } from "./tile.ts"
+import { type Form, mostRows, panelRows } from "./tile.ts"
 import { type Direction, directionOf } from "./vector.ts"
 
 /** Most steps of k in a block. */
@@ -86,8 +86,9 @@ export interface Blocking {
   readonly packsColumns: boolean
   readonly blockK: number
   readonly split: "rows" | "columns"
-  /** Rows or columns of a unit. */
+  /** Rows or columns of a unit, which are a multiple of `step`. */
   readonly unit: number
+  readonly step: number
   /** Units of one batch. */
   readonly units: number
 }
@@ -127,9 +128,14 @@ export const blockingOf = (dot: Dot, features: Features): Blocking => {
   const packsColumns = !read(y, kind).plain || (y.column !== 1 && n > 1) || (m > 16 && n * k * 4 > small) ||
     (m > 8 && n * k * 4 > large)
   const batches = dot.batch.reduce((a, b) => a * b, 1)
-  const split = n >= (packsRows ? m : 64) ? "columns" : "rows"
-  const [length, step] = split === "columns" ? [n, tile] : [m, 8]
   const wanted = Math.max(1, Math.ceil(pieces / Math.max(1, batches)))
+  // What every piece does again, for each k: to pack costs about four times as much as to read.
+  const again = { rows: packsColumns ? n : n / 4, columns: packsRows ? m : m / 4 }
+  const split = again.rows < again.columns || (n < 64 && !packsRows) ? "rows" : "columns"
+  const most = packsRows ? panelRows : mostRows(kind, features)
+  const whole = 4 * most
+  const rowStep = m >= wanted * whole ? whole : 8
+  const [length, step] = split === "columns" ? [n, tile] : [m, rowStep]
   const unit = Math.max(1, Math.ceil(length / wanted / step)) * step
   const units = Math.ceil(length / unit)
   return {
@@ -142,13 +148,15 @@ export const blockingOf = (dot: Dot, features: Features): Blocking => {
     transposed,
     direction,
     tile,
-    rows: packsRows || (split === "rows" && units > 1) ? 4 : mostRows(kind, features),
+    // Pieces of 8 rows are best divided by 4.
+    rows: split === "rows" && units > 1 && rowStep === 8 ? 4 : most,
     narrow: packsRows ? 0 : usual / 2,
     form: packsRows || form === undefined ? "packed" : form,
     packsColumns,
     blockK: evenBlock(k),
     split,
     unit,
+    step,
     units
   }
 }

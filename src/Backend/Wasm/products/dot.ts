@@ -8,6 +8,9 @@ import { columnKernel, panelRows } from "./tile.ts"
 import { type Direction, writeVector } from "./vector.ts"
 import { atMost, each, increase, sum, temporary } from "./writing.ts"
 
+/** So many rows, or columns, that meet what was packed for them, make packing cheap. */
+const enough = 128
+
 /** What the parts of a driver share: the function that is written, what was decided, and where it stands. */
 interface Driver {
   readonly e: Emission
@@ -90,8 +93,10 @@ const packRows = ({ code, e, i, ih, k, kc, plan, rowArea, x }: Driver): void => 
 const multiply = (d: Driver): void => {
   const { code, column, e, i, ih, j, k, kc, out, plan, rowArea, x } = d
   const a = code.local("i32", "a")
-  const most = plan.split === "rows" && plan.units > 1 ? plan.unit : blockRows
-  const counts = [Math.min(plan.m, most), plan.m % most]
+  // A range of units and its last block have whole steps, and what remains of all rows.
+  const { m, split, step, units } = plan
+  const isDivided = split === "rows" && units > 1
+  const counts = isDivided ? [step, m % step, step + m % step] : [Math.min(m, blockRows), m % blockRows]
   if (plan.form === "packed") code.get(rowArea).set(a)
   else sum(code, x, [i, 4 * plan.x.row], [k, 4 * plan.x.column]).set(a)
   eachPanel(d, (width) => {
@@ -282,8 +287,8 @@ export const emitDot = (e: Emission, dot: Dot, epilogue?: Callable): Emitted => 
     run: e.module.add(dot.name, code),
     units: batches * plan.units,
     whole: true,
-    // All columns of their rows are packed for every call, or all rows of their columns.
-    least: plan.split === "rows" || plan.form === "packed" ? Math.ceil(plan.units / 4) : 1,
+    // What is packed again for every call should be little against its work.
+    least: plan.split === "rows" || plan.form === "packed" ? Math.ceil(enough / plan.unit) : 1,
     nanoseconds: batches * ((e.features.wide ? 0.027 : 0.045) * plan.m * plan.n * Math.max(plan.k, 4) + 50)
   }
 }

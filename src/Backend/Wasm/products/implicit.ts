@@ -520,6 +520,8 @@ export const emitImplicit = (
     bands: units.bands,
     units: g.groups.size * units.rows * units.columns,
     whole: true,
+    // Every block of columns gathers all positions again.
+    least: units.columns > 1 ? g.groups.size * units.rows * units.columns : 1,
     nanoseconds: perStep * g.groups.size * positions * g.columns.size * Math.max(steps, 4) + 200
   }
 }

@@ -231,7 +231,6 @@ export class Engine {
   #prepare(program: Loaded, inputs: ReadonlyArray<Storage>, donated: ReadonlyArray<boolean>): Prepared {
     const { heap, residents } = this
     const { assembled, plan } = program
-    const threads = this.#crew.threads
     const replaced: Array<Storage | undefined> = []
     const own: Array<DeviceStorage | undefined> = []
     residents.begin()
@@ -264,7 +263,7 @@ export class Engine {
       }
       residents.peak(staged)
       const arena = heap.arena(staged)
-      this.#reserve(plan, assembled, threads)
+      this.#reserve(plan, assembled)
       for (let i = 0; i < program.inputs.length; i++) {
         const { bytes, dtype, output, size } = program.inputs[i]
         const data = elements[i]
@@ -288,7 +287,8 @@ export class Engine {
       }
       residents.peak(staged)
       const prepared = { program, inputs, replaced, own, addresses }
-      this.#writeFrames(prepared, arena, beside, threads)
+      // What is not worth sharing thread 0 does alone: nobody else looks at a frame.
+      this.#writeFrames(prepared, arena, beside, assembled.heavy ? this.#crew.threads : 1)
       return prepared
     } catch (thrown) {
       this.#abandon({ inputs, replaced, own })
@@ -333,7 +333,8 @@ export class Engine {
   }
 
   /** Frames and scratch memory for all threads. */
-  #reserve(plan: Plan, assembled: Assembled, threads: number): void {
+  #reserve(plan: Plan, assembled: Assembled): void {
+    const { threads } = this.#crew
     const frame = rounded(plan.slotCount * 4)
     if (this.#frames.stride < frame) {
       this.heap.free(this.#frames.address)

@@ -141,7 +141,7 @@ export class Workers implements Crew {
   run(program: Loaded, frames: Frames): void {
     const { heavy, nanoseconds } = program.assembled
     const together = this.threads > 1 && heavy && this.#ready(program, 1) && this.#worthSharing(nanoseconds)
-    this.#beginShares()
+    if (heavy) this.#beginShares()
     if (together) this.#command(program, frames, 1)
     try {
       program.main(frames.address, 0, together ? this.threads : 1, this.#maySleep)
