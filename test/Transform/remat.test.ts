@@ -135,6 +135,16 @@ layer(Cpu.layer)("remat", (it) => {
       assert.strictEqual(calls, 2)
     }))
 
+  it.effect("callbacks in a jit in a scan are not called again either", () =>
+    Effect.gen(function*() {
+      let calls = 0
+      const noted = jit((y: Tensor) => Effect.as(Debug.callback({ y }, () => calls++), y.sin()))
+      const step = (c: Tensor, v: Tensor) => Effect.map(noted(c.mul(v)), (y): [Tensor, Tensor] => [y, y])
+      const f = remat((y: Tensor) => Effect.map(scan(step)(T.array(1), y), ([c]) => c))
+      yield* toNested(yield* grad(f)(T.array([0.5, 0.25])))
+      assert.strictEqual(calls, 2)
+    }))
+
   it.effect("a remat of a jit, of a scan, of a remat", () =>
     Effect.gen(function*() {
       const inner = jit((y: Tensor) => Effect.succeed(y.sin().mul(y)))
