@@ -85,11 +85,7 @@ interface LoopsByBuffer {
   readonly readers: ReadonlyMap<Buffer, ReadonlyArray<Loop>>
 }
 
-const knownLoops = new WeakMap<Group, LoopsByBuffer>()
-
 const loopsBy = (group: Group): LoopsByBuffer => {
-  const known = knownLoops.get(group)
-  if (known !== undefined) return known
   const writers = new Map<Buffer, Array<Loop>>()
   const readers = new Map<Buffer, Array<Loop>>()
   const add = (to: Map<Buffer, Array<Loop>>, buffer: Buffer, loop: Loop): void => {
@@ -102,20 +98,33 @@ const loopsBy = (group: Group): LoopsByBuffer => {
     for (const buffer of writes) add(writers, buffer, loop)
     for (const buffer of reads) add(readers, buffer, loop)
   }
-  const made = { writers, readers }
-  knownLoops.set(group, made)
-  return made
+  return { writers, readers }
+}
+
+/** Finds the loops of each group once. */
+const rememberLoops = (): (group: Group) => LoopsByBuffer => {
+  const known = new Map<Group, LoopsByBuffer>()
+  return (group) => {
+    const made = known.get(group) ?? loopsBy(group)
+    known.set(group, made)
+    return made
+  }
 }
 
 /** May the kernel write `written` where `read` is, which nobody reads after it? */
-const inPlace = (kernel: Kernel, written: Buffer, read: Buffer): boolean => {
+const inPlace = (
+  kernel: Kernel,
+  written: Buffer,
+  read: Buffer,
+  loopsOf: (group: Group) => LoopsByBuffer
+): boolean => {
   if (written.size !== read.size || byteSize(written.dtype) !== byteSize(read.dtype)) return false
   switch (kernel._tag) {
     case "Loop":
       return loopInPlace(kernel, written, read)
     case "Group": {
-      const writers = loopsBy(kernel).writers.get(written) ?? []
-      const readers = loopsBy(kernel).readers.get(read) ?? []
+      const writers = loopsOf(kernel).writers.get(written) ?? []
+      const readers = loopsOf(kernel).readers.get(read) ?? []
       return writers.length === 1 && readers.every((loop) => loop === writers[0]) &&
         loopInPlace(writers[0], written, read)
     }
@@ -323,6 +332,7 @@ export const plan = (compiled: Compiled, aliases: Aliases = [], staying: Readonl
 
   // Outputs that take an input's place.
   const merged = new Merged()
+  const loopsOf = rememberLoops()
   const passed = new Set(compiled.outputs.flatMap((o) => o._tag === "Input" ? [o.index] : []))
   const kernelAt = new Map<number, Kernel>(timeline.kernels.map(({ kernel, time }) => [time, kernel]))
   for (const [output, input] of aliases) {
@@ -337,7 +347,7 @@ export const plan = (compiled: Compiled, aliases: Aliases = [], staying: Readonl
     const free = read === undefined || read.to < written.from
     const kernel = kernelAt.get(written.from)
     const own = buffer !== undefined && !free && read.to === written.from && kernel !== undefined &&
-      !moving.has(out.buffer) && inPlace(kernel, out.buffer, buffer)
+      !moving.has(out.buffer) && inPlace(kernel, out.buffer, buffer, loopsOf)
     const slot = inputs[input]
     if (slot !== undefined && !isPassed && (free || own) && !bySlot.has(out.buffer)) bySlot.set(out.buffer, slot)
   }
@@ -359,7 +369,7 @@ export const plan = (compiled: Compiled, aliases: Aliases = [], staying: Readonl
       if (life === undefined || life.from !== time || bySlot.has(written)) continue
       const found = old.find((read) =>
         read !== written && !taken.has(read) && !bySlot.has(read) && lives.get(read)?.to === time &&
-        merged.find(read) !== merged.find(written) && !outputs.has(read) && inPlace(kernel, written, read)
+        merged.find(read) !== merged.find(written) && !outputs.has(read) && inPlace(kernel, written, read, loopsOf)
       )
       if (found === undefined) continue
       taken.add(found)
