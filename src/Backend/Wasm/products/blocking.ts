@@ -38,8 +38,8 @@ export const blockColumns = 512
 const small = 16 * 1024
 /** Bytes of an operand that leaves the second-level cache. */
 const large = 512 * 1024
-/** Pieces into which a product is divided, if it is large enough. */
-const pieces = 16
+/** Pieces into which all batches of a product are divided, and how long one takes at least, in nanoseconds. */
+const pieces = { most: 16, nanoseconds: 4000 }
 
 /** Columns of the widest tile. */
 export const tileColumns = (features: Features): number => features.wide ? 16 : 8
@@ -89,8 +89,9 @@ export interface Blocking {
   /** Rows or columns of a unit, which are a multiple of `step`. */
   readonly unit: number
   readonly step: number
-  /** Units of one batch. */
+  /** Units of one batch, and an estimate of its time on one thread. */
   readonly units: number
+  readonly nanoseconds: number
 }
 
 const transpose = ({ batch, buffer, column, offset, row }: Matrix): Matrix => ({
@@ -128,12 +129,14 @@ export const blockingOf = (dot: Dot, features: Features): Blocking => {
   const packsColumns = !read(y, kind).plain || (y.column !== 1 && n > 1) || (m > 16 && n * k * 4 > small) ||
     (m > 8 && n * k * 4 > large)
   const batches = dot.batch.reduce((a, b) => a * b, 1)
-  const wanted = Math.max(1, Math.ceil(pieces / Math.max(1, batches)))
+  const nanoseconds = (features.wide ? 0.027 : 0.045) * m * n * Math.max(k, 4) + 50
+  const most = Math.min(pieces.most, batches * nanoseconds / pieces.nanoseconds)
+  const wanted = Math.max(1, Math.ceil(most / Math.max(1, batches)))
   // What every piece does again, for each k: to pack costs about four times as much as to read.
   const again = { rows: packsColumns ? n : n / 4, columns: packsRows ? m : m / 4 }
   const split = again.rows < again.columns || (n < 64 && !packsRows) ? "rows" : "columns"
-  const most = packsRows ? panelRows : mostRows(kind, features)
-  const whole = 4 * most
+  const tileRows = packsRows ? panelRows : mostRows(kind, features)
+  const whole = 4 * tileRows
   const rowStep = m >= wanted * whole ? whole : 8
   const [length, step] = split === "columns" ? [n, tile] : [m, rowStep]
   const unit = Math.max(1, Math.ceil(length / wanted / step)) * step
@@ -149,7 +152,7 @@ export const blockingOf = (dot: Dot, features: Features): Blocking => {
     direction,
     tile,
     // Pieces of 8 rows are best divided by 4.
-    rows: split === "rows" && units > 1 && rowStep === 8 ? 4 : most,
+    rows: split === "rows" && units > 1 && rowStep === 8 ? 4 : tileRows,
     narrow: packsRows ? 0 : usual / 2,
     form: packsRows || form === undefined ? "packed" : form,
     packsColumns,
@@ -157,6 +160,7 @@ export const blockingOf = (dot: Dot, features: Features): Blocking => {
     split,
     unit,
     step,
-    units
+    units,
+    nanoseconds
   }
 }

@@ -289,6 +289,6 @@ export const emitDot = (e: Emission, dot: Dot, epilogue?: Callable): Emitted => 
     whole: true,
     // What is packed again for every call should be little against its work.
     least: plan.split === "rows" || plan.form === "packed" ? Math.ceil(enough / plan.unit) : 1,
-    nanoseconds: batches * ((e.features.wide ? 0.027 : 0.045) * plan.m * plan.n * Math.max(plan.k, 4) + 50)
+    nanoseconds: batches * plan.nanoseconds
   }
 }

@@ -102,8 +102,11 @@ export interface WorkersOptions {
   readonly patient?: boolean
 }
 
-/** To wake workers for less work than this, in nanoseconds on one thread, would take longer than doing it. */
-const wakeFrom = 300_000
+/**
+ * Runs of less work than this, in nanoseconds on one thread, are not shared, since what one thread writes another has to
+ * fetch; and for less than that, workers are not woken, which would take longer than doing it.
+ */
+const [shareFrom, wakeFrom] = [150_000, 300_000]
 
 /** The place, in 32-bit words, of a word of a thread's line. */
 const placeOf = (index: number, word: number): number => (lines.address + lines.bytes * index + word) >> 2
@@ -254,6 +257,7 @@ export class Workers implements Crew {
    */
   #worthSharing(nanoseconds: number): boolean {
     if (this.#patient || nanoseconds >= wakeFrom) return true
+    if (nanoseconds < shareFrom) return false
     const others = Array.from({ length: this.threads - 1 }, (_, i) => i + 1)
     const asleep = others.filter((index) => Atomics.load(this.#control, placeOf(index, lines.awake)) === 0)
     if (asleep.length > 0 && performance.now() - this.#ended < lookout) asleep.forEach((index) => this.#wake(index))
