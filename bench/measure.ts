@@ -38,8 +38,11 @@ const failed = (reason: string): Measurement => ({ _tag: "Failed", reason })
 const failures = (reasons: ReadonlyMap<Id, string>): ReadonlyArray<readonly [Id, Measurement]> =>
   Array.from(reasons, ([id, reason]) => [id, failed(reason)] as const)
 
-/** Milliseconds: of a round, of warming up, of all rounds of a library together; and how many rounds there are. */
-const plan = { round: 25, warm: 400, all: 1500, most: 15, slow: 2 }
+/**
+ * Milliseconds: of a round, of warming up, of all rounds of a library together; and how many rounds there are. A round is
+ * several steps even of training: at its beginning caches are cold, and threads wake up.
+ */
+const plan = { round: 100, warm: 400, all: 2000, most: 15, slow: 2 }
 
 /** Asks all; splits answers from failures. */
 const askAll = Effect.fnUntraced(function*<A>(

@@ -6,7 +6,7 @@
  * They are made when there is something to share. Until they have read what they were sent, the calling thread works
  * alone.
  */
-import { controlBytes, lines, lookout, mostWorkers, reason, spins, words } from "./control.ts"
+import { controlBytes, firstSpins, lines, lookout, mostWorkers, reason, words } from "./control.ts"
 import type { Crew, Failure, Frames } from "./crew.ts"
 import type { Loaded } from "./Engine.ts"
 import { script } from "./worker.ts"
@@ -137,14 +137,13 @@ export class Workers implements Crew {
     this.background = background
     this.#patient = patient
     this.#control = new Int32Array(memory.buffer, 0, controlBytes >> 2)
-    Atomics.store(this.#control, words.spins >> 2, spins.most)
     this.threads = Math.max(1, Math.min(mostWorkers, threads))
   }
 
   run(program: Loaded, frames: Frames): void {
     const { heavy, nanoseconds } = program.assembled
     const together = this.threads > 1 && heavy && this.#ready(program, 1) && this.#worthSharing(nanoseconds)
-    if (heavy) this.#beginShares()
+    if (heavy) this.#begin(program)
     if (together) this.#command(program, frames, 1)
     try {
       program.main(frames.address, 0, together ? this.threads : 1, this.#maySleep)
@@ -161,7 +160,7 @@ export class Workers implements Crew {
       if (this.#broken !== undefined) return this.#end(this.#broken)
       if (this.#ready(program, 0)) {
         for (const worker of this.#workers) worker.hold(true)
-        this.#beginShares()
+        this.#begin(program)
         this.#command(program, frames, 0)
       } else setTimeout(go, 1)
     }
@@ -264,8 +263,9 @@ export class Workers implements Crew {
     return asleep.length === 0
   }
 
-  /** Nothing of any thread's share is taken yet. No thread is running. */
-  #beginShares(): void {
+  /** Before a run, while no thread is running: nothing of any share is taken yet. */
+  #begin({ assembled }: Loaded): void {
+    Atomics.store(this.#control, words.spins >> 2, firstSpins(assembled.nanoseconds))
     for (let index = 0; index < this.threads; index++) {
       for (const taken of lines.taken) Atomics.store(this.#control, placeOf(index, taken), 0)
     }

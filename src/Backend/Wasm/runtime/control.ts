@@ -55,11 +55,17 @@ export const lines = {
 export const controlBytes = lines.address + lines.bytes * mostWorkers
 
 /**
- * How often a thread looks before it sleeps at the barrier: at most for some 500 microseconds, since waking a thread takes
- * about as long on a virtual machine. The number halves when looking was in vain, because then the others may be waiting for
- * this thread's processor, and grows when it was not.
+ * How often a thread looks before it sleeps at the barrier: from some 10 microseconds to 5 milliseconds. A run begins with
+ * half of the time that it is expected to take: to wake a thread takes long, above all on a virtual machine, where threads
+ * that wake each other have one processor together until the system, which looks every few milliseconds, finds that both
+ * have something to do. The number halves when looking was in vain, because then the others may be waiting for this
+ * thread's processor, and grows when it was not.
  */
-export const spins = { least: 10_000, most: 500_000 } as const
+export const spins = { least: 10_000, most: 5_000_000 } as const
+
+/** How often a run looks first, which is expected to take so many nanoseconds on one thread. */
+export const firstSpins = (nanoseconds: number): number =>
+  Math.max(100_000, Math.min(spins.most, Math.round(nanoseconds / 2)))
 
 /** For how long a worker looks out for the next command, in milliseconds: steps of one training come closer together. */
 export const lookout = 1
