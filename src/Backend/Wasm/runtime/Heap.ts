@@ -27,7 +27,6 @@ export interface HeapOptions {
 
 /** Views of the whole memory, one for each class of host storage. */
 interface Views {
-  readonly buffer: ArrayBufferLike
   readonly f32: Float32Array
   readonly i32: Int32Array
   readonly u32: Uint32Array
@@ -38,7 +37,6 @@ interface Views {
 }
 
 const viewsOf = (buffer: ArrayBufferLike): Views => ({
-  buffer,
   f32: new Float32Array(buffer),
   i32: new Int32Array(buffer),
   u32: new Uint32Array(buffer),
@@ -84,7 +82,7 @@ export class Heap {
   #allocate(bytes: number): number | undefined {
     const address = this.#allocator.allocate(bytes)
     if (address === undefined) return undefined
-    const missing = this.#allocator.top - this.memory.buffer.byteLength
+    const missing = this.#allocator.top - this.#views.u8.byteLength
     if (missing <= 0 || this.#grow(Math.ceil(missing / page))) return address
     this.#allocator.free(address)
     return undefined
@@ -106,9 +104,8 @@ export class Heap {
     return address
   }
 
-  /** Views of all memory, as large as it is now. */
+  /** Views of all memory, as large as it is now: nobody else lets it grow. */
   get views(): Views {
-    if (this.#views.buffer !== this.memory.buffer) this.#views = viewsOf(this.memory.buffer)
     return this.#views
   }
 
@@ -159,6 +156,7 @@ export class Heap {
       const have = this.memory.buffer.byteLength / page
       const spare = Math.min(Math.max(pages, Math.ceil(have / 8)), this.maximumPages - have)
       this.memory.grow(Math.max(spare, pages))
+      this.#views = viewsOf(this.memory.buffer)
       return true
     } catch (thrown) {
       if (thrown instanceof RangeError) return false
