@@ -40,7 +40,7 @@ const failures = (reasons: ReadonlyMap<Id, string>): ReadonlyArray<readonly [Id,
 
 /**
  * Milliseconds: of a round, of warming up, of all rounds of a library together; and how many rounds there are. A round is
- * several steps even of training: at its beginning caches are cold, and threads wake up.
+ * several steps even of training, after half as many that do not count: then caches are cold, and threads wake up.
  */
 const plan = { round: 100, warm: 400, all: 2000, most: 15, slow: 2 }
 
@@ -67,20 +67,27 @@ const prepare = (workload: RepeatedWorkload) => (process: Process) =>
       new Map(outputs.map(({ bytes, name }) => [name, new Float32Array(Uint8Array.from(bytes).buffer)]))
   )
 
-/** What takes turns: runs something of a process so many times, and says how many milliseconds that took. */
+/** What takes turns: runs something of a process so many times, after some more, and gives the milliseconds it took. */
 interface Turn {
   readonly id: Id
   readonly what: "workload" | "peak"
-  readonly run: (times: number) => Effect.Effect<number, PeerFailure>
+  readonly run: (times: number, first?: number) => Effect.Effect<number, PeerFailure>
 }
 
 /** The turns of a process: the workload, and the in-register peak if that is to be compared with it. */
 const turns = (workload: RepeatedWorkload, { ask, configuration: { id } }: Process): ReadonlyArray<Turn> => {
-  const repeat: Turn = { id, what: "workload", run: (times) => ask((client) => client.repeat({ times })) }
+  const repeat: Turn = {
+    id,
+    what: "workload",
+    run: (times, first = 0) => ask((client) => client.repeat({ first, times }))
+  }
   const comparable = targets[workload.name]?.peak !== undefined && (id === "linum" || id === "wide")
-  return comparable
-    ? [repeat, { id, what: "peak", run: (times) => ask((client) => client.multiplyAndAdd({ times })) }]
-    : [repeat]
+  const multiplyAndAdd: Turn = {
+    id,
+    what: "peak",
+    run: (times, first = 0) => ask((client) => client.multiplyAndAdd({ first, times }))
+  }
+  return comparable ? [repeat, multiplyAndAdd] : [repeat]
 }
 
 /** Warms up, and finds out how many runs make a round and how many rounds there is time for. */
@@ -109,7 +116,7 @@ const measureRepeated = Effect.fnUntraced(function*(workload: RepeatedWorkload, 
   for (let round = 0; round < plan.most; round++) {
     for (const { ms, turn } of round % 2 === 0 ? found : found.toReversed()) {
       if (round >= turn.rounds || broken.has(turn.id)) continue
-      const answer = yield* Effect.result(turn.run(turn.times))
+      const answer = yield* Effect.result(turn.run(turn.times, Math.floor(turn.times / 2)))
       if (Result.isSuccess(answer)) ms.push(answer.success / turn.times)
       else broken.set(turn.id, answer.failure.message)
     }

@@ -12,11 +12,14 @@ export class PeerFailure extends Schema.TaggedError<PeerFailure>()("PeerFailure"
 /** float32 elements as bytes. */
 const Output = Schema.Struct({ name: Schema.String, bytes: Schema.Uint8Array })
 
+/** So many runs first, which are not timed, and then so many. */
+const runs = { first: Schema.Int, times: Schema.Int }
+
 export class Commands extends RpcGroup.make(
   /** Prepares a workload instead of the one before, runs it, and gives what came out. */
   Rpc.make("prepare", { payload: { workload: Schema.String }, success: Schema.Array(Output), error: PeerFailure }),
   /** Runs it some more times: milliseconds for all. */
-  Rpc.make("repeat", { payload: { times: Schema.Int }, success: Schema.Finite, error: PeerFailure }),
+  Rpc.make("repeat", { payload: runs, success: Schema.Finite, error: PeerFailure }),
   /**
    * Prepares a training in a process that did nothing before: milliseconds of the first step, and how much memory the
    * process took for that and for some steps more, in MiB.
@@ -27,5 +30,5 @@ export class Commands extends RpcGroup.make(
     error: PeerFailure
   }),
   /** Makes some calls of the fastest loop of multiplications and additions in registers: milliseconds for all. */
-  Rpc.make("multiplyAndAdd", { payload: { times: Schema.Int }, success: Schema.Finite })
+  Rpc.make("multiplyAndAdd", { payload: runs, success: Schema.Finite })
 ) {}

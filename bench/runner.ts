@@ -36,6 +36,10 @@ const timed = <E, R>(effect: Effect.Effect<void, E, R>): Effect.Effect<number, E
     return Effect.map(effect, () => performance.now() - start)
   })
 
+/** The time of so many runs, after some that are not timed. */
+const timedRuns = <E, R>(run: (times: number) => Effect.Effect<void, E, R>, first: number, times: number) =>
+  Effect.andThen(run(first), timed(run(times)))
+
 const nothing: Prepared = { outputs: Effect.succeed([]), repeat: () => Effect.void }
 
 /** Steps for measuring memory: so many, or as many as this time allows. */
@@ -64,7 +68,8 @@ const commands = Commands.toLayer(Effect.gen(function*() {
           bytes: new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
         }))
       }).pipe(failing),
-    repeat: ({ times }) => Effect.flatMap(ScopedRef.get(current), ({ repeat }) => timed(repeat(times))).pipe(failing),
+    repeat: ({ first, times }) =>
+      Effect.flatMap(ScopedRef.get(current), ({ repeat }) => timedRuns(repeat, first, times)).pipe(failing),
     firstCall: ({ workload }) =>
       Effect.gen(function*() {
         const before = process.memoryUsage.rss()
@@ -76,7 +81,8 @@ const commands = Commands.toLayer(Effect.gen(function*() {
         const most = process.resourceUsage().maxRSS * 1024
         return { ms, mebibytes: (most - before) / 2 ** 20 }
       }).pipe(failing),
-    multiplyAndAdd: ({ times }) => Effect.flatMap(fastest, (run) => timed(Effect.sync(() => run(times))))
+    multiplyAndAdd: ({ first, times }) =>
+      Effect.flatMap(fastest, (run) => timedRuns((n) => Effect.sync(() => run(n)), first, times))
   }
 }))
 
