@@ -62,6 +62,13 @@ export interface Affine {
   readonly strides: ReadonlyArray<number>
 }
 
+/** Are two functions of the same indices equal? */
+export const sameAffine = (a: Affine, b: Affine): boolean =>
+  a.offset === b.offset && a.strides.every((s, d) => s === b.strides[d])
+
+/** A text that is equal for affine functions that are equal. */
+export const keyOf = (a: Affine): string => `${a.offset}:${a.strides.join(",")}`
+
 /** Operations on one element, by their names in `jax.lax`; their meaning is that of the primitive, for every dtype. */
 export type Op =
   | Exclude<

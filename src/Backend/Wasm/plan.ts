@@ -7,7 +7,18 @@
 import { byteSize } from "../../Tensor/DType.ts"
 import { type Touched, touched } from "./compile/group.ts"
 import { type Place, type Plan, slots } from "./emission.ts"
-import type { Affine, Buffer, Compiled, Expression, Group, Kernel, Loop, Step, Store } from "./ir.ts"
+import {
+  type Affine,
+  type Buffer,
+  type Compiled,
+  type Expression,
+  type Group,
+  type Kernel,
+  type Loop,
+  sameAffine,
+  type Step,
+  type Store
+} from "./ir.ts"
 import { passesOf } from "./loops/passes.ts"
 
 /** Bytes of a buffer, up to the next multiple of 16. */
@@ -21,9 +32,6 @@ interface Life {
   from: number
   to: number
 }
-
-const sameAffine = (a: Affine, b: Affine): boolean =>
-  a.offset === b.offset && a.strides.every((s, d) => s === b.strides[d])
 
 /** How a buffer is loaded by expressions: all these places; undefined when an index is computed. */
 const loadsOf = (e: Expression, buffer: Buffer, into: Array<Affine>, seen: Set<Expression>): boolean => {

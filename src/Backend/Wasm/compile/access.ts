@@ -86,9 +86,6 @@ export const linear = (access: Access, dimensions: number): Affine => {
 export const identityOver = (shape: Shape): Access =>
   shape.flatMap((n, d) => n === 1 ? [] : [{ sizes: [n], at: unit(d, shape.length) }])
 
-/** A text that is equal for affine functions that are equal. */
-export const keyOf = (a: Affine): string => `${a.offset}:${a.strides.join(",")}`
-
 /**
  * Quotient and remainder of an affine function by `n`, over dimensions of these extents. Both must be affine: every
  * stride is a multiple of `n`, or the rest stays below it.

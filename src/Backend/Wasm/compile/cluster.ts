@@ -3,8 +3,8 @@
  * reduction); clusters of one index space grow together as long as every row needs nothing of other rows.
  */
 import type { EquationOf } from "../../../Program/Program.ts"
-import type { Buffer, Combine, Loop, Reduction, Stage, Store } from "../ir.ts"
-import { keyOf, linear, Opaque, Refine, volume } from "./access.ts"
+import { type Buffer, type Combine, keyOf, type Loop, type Reduction, type Stage, type Store } from "../ir.ts"
+import { linear, Opaque, Refine, volume } from "./access.ts"
 import { costOf, Expressions, isReduction, isView, type Resolved } from "./expression.ts"
 import type { Operand, Value } from "./region.ts"
 import { Dimensions, reductionSpace, type Space, spaceOf, within } from "./space.ts"

@@ -7,12 +7,11 @@ import type { EquationOf } from "../../../Program/Program.ts"
 import { elementwise } from "../../../Program/rules/elementwise.ts"
 import { type DType, iinfo, isFloat } from "../../../Tensor/DType.ts"
 import type { Shape } from "../../../Tensor/Shape.ts"
-import type { Affine, Buffer, Expression, Op, Reduction } from "../ir.ts"
+import { type Affine, type Buffer, type Expression, keyOf, type Op, type Reduction } from "../ir.ts"
 import {
   type Access,
   alongAxis,
   constant,
-  keyOf,
   linear,
   Opaque,
   plus,

@@ -5,8 +5,19 @@
 import type { Program } from "../../../Program/Program.ts"
 import type { DType } from "../../../Tensor/DType.ts"
 import { unsupported } from "../../unsupported.ts"
-import type { Buffer, Carry, Compiled, Kernel, Loop, Operand as KernelOperand, Slice, Step, Store } from "../ir.ts"
-import { identityOver, keyOf, linear, throughReshape, volume } from "./access.ts"
+import {
+  type Buffer,
+  type Carry,
+  type Compiled,
+  type Kernel,
+  keyOf,
+  type Loop,
+  type Operand as KernelOperand,
+  type Slice,
+  type Step,
+  type Store
+} from "../ir.ts"
+import { identityOver, linear, throughReshape, volume } from "./access.ts"
 import { concatenate, type Copies, copy, matrixOf, pad } from "./assembly.ts"
 import { MustBeRoot, type Work } from "./cluster.ts"
 import { accumulated, Expressions, type Resolved } from "./expression.ts"

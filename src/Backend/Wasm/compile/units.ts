@@ -3,8 +3,8 @@
  * between them, never so that two units would wait for each other; matrix products and convolutions take the cluster
  * that follows them as their epilogue.
  */
-import type { Loop, Store } from "../ir.ts"
-import { identityOver, keyOf, linear, Opaque, Refine, throughReshape, volume } from "./access.ts"
+import { keyOf, type Loop, type Store } from "../ir.ts"
+import { identityOver, linear, Opaque, Refine, throughReshape, volume } from "./access.ts"
 import { build, type Cluster, joined, MustBeRoot, single, type Surroundings } from "./cluster.ts"
 import { Expressions, isInlinable, isReduction } from "./expression.ts"
 import { captured, type Node, type Operand, type Region, type Value } from "./region.ts"

@@ -1,6 +1,6 @@
 /** Expressions of the kernel language to Values. An expression that is used twice is one Value. */
 import type { Emission } from "../emission.ts"
-import type { Affine, Buffer, Expression, Reduction } from "../ir.ts"
+import { type Affine, type Buffer, type Expression, keyOf, type Reduction } from "../ir.ts"
 import { apply, integerPower } from "../math/apply.ts"
 import { bitcast, constant, convert, narrow } from "../math/dtype.ts"
 import { expNegative } from "../math/exponential.ts"
@@ -17,8 +17,6 @@ const isBelowMaximum = (e: Expression): boolean => {
   const [x, top] = e.args
   return top._tag === "Reduced" && top.reduction.combine === "max" && top.reduction.value === x
 }
-
-const placeOf = ({ offset, strides }: Affine): string => `${offset}:${strides.join()}`
 
 /** Lowers the expressions of one loop. */
 export class Lowering {
@@ -66,7 +64,7 @@ export class Lowering {
   /** In this stage, who reads the element that is stored there takes the Value itself. */
   forward(buffer: Buffer, at: Affine, value: Value): void {
     const places = this.#forwarded.get(buffer) ?? new Map<string, Value>()
-    this.#forwarded.set(buffer, places.set(placeOf(at), value))
+    this.#forwarded.set(buffer, places.set(keyOf(at), value))
   }
 
   /** The Value of an expression, those that it is made of first: chains may be longer than the stack is deep. */
@@ -138,7 +136,7 @@ export class Lowering {
   #load(buffer: Buffer, at: Affine): Value {
     const isStored = this.#stored.has(buffer)
     const address = this.#addresses.of(buffer, at)
-    const key = placeOf(at)
+    const key = keyOf(at)
     if (isStored) {
       return this.#mark(this.#forwarded.get(buffer)?.get(key) ?? load(address, buffer.dtype, this.#rowLevel))
     }

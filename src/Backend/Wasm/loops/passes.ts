@@ -5,7 +5,7 @@
  */
 import * as DTypes from "../../../Tensor/DType.ts"
 import type { Features } from "../emission.ts"
-import type { Buffer, Expression, Loop, Reduction, Stage, Store } from "../ir.ts"
+import { type Buffer, type Expression, type Loop, type Reduction, sameAffine, type Stage, type Store } from "../ir.ts"
 import type { Value } from "../math/value.ts"
 import type { Writer } from "../math/writer.ts"
 import type { Lowering } from "./lower.ts"
@@ -38,8 +38,7 @@ const piecesOf = (stage: Stage): ReadonlyArray<Piece> =>
 
 /** Is the element that is read the one that was just stored, and would it come back as it was? */
 const isForwarded = (e: Expression, { at, buffer }: Store): boolean =>
-  e._tag === "Load" && DTypes.byteSize(buffer.dtype) === 4 && e.at.offset === at.offset &&
-  e.at.strides.every((stride, d) => stride === at.strides[d])
+  e._tag === "Load" && DTypes.byteSize(buffer.dtype) === 4 && sameAffine(e.at, at)
 
 /**
  * The passes of a loop, in order. What reads what was stored or reduced in a pass waits for the next one, unless it only
