@@ -1,14 +1,16 @@
 /**
  * Programs made smaller without changing what they compute: nested calls are inlined, equal equations merged, trivial
  * ones removed (`peephole.ts`), what a scan computes in every step alike is computed once (`invariants.ts`), and what
- * nobody needs is dropped (`deadCode.ts`); the same inside loops and branches. Only the last bit of a mean may differ,
- * to be that of XLA (`reciprocal`).
+ * nobody needs is dropped (`deadCode.ts`); the same inside loops and branches. Of Programs that are only run, many small
+ * products in a scan become a large one (`fission.ts`), whose sums come in another order; and the last bit of a mean may
+ * differ, to be that of XLA (`reciprocal`).
  *
  * Effectful equations stay, in order. Nothing is merged with the contents of a `checkpoint`, and barriers stay apart.
  */
 import * as Shape from "../Tensor/Shape.ts"
 import { deadCode } from "./deadCode.ts"
 import { hashString, hashValue, sameParams } from "./equality.ts"
+import { fission } from "./fission.ts"
 import { hoist } from "./invariants.ts"
 import { definitions, passedOn, peephole, reciprocal } from "./peephole.ts"
 import {
@@ -148,6 +150,8 @@ class Simplifier {
         const inputs = [...consts, ...more, ...equation.inputs.slice(consts.length)]
         return this.#write({ ...hoisted.scan, inputs })
       }
+      const parts = this.#final ? fission(equation) : undefined
+      if (parts !== undefined) return this.#call(parts, equation.inputs)
     }
     if (!standsAlone(equation)) {
       const equal = this.#merger.find(equation)
