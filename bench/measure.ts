@@ -1,15 +1,16 @@
 /**
  * Measuring: all libraries prepare a workload, their results are compared, and then they are timed in turns, a round of
- * each after a round of each other, so that whatever else the machine does hits all alike. The median of the rounds
- * counts. Where a part of the in-register peak is the target, that takes turns too.
+ * each after a round of each other, so that whatever else the machine does hits all alike. Where a part of the
+ * in-register peak is the target, that takes turns too. The medians of the rounds are shown, and the median of how many
+ * times faster one was than another in the same round: for seconds at a time everything may be slower.
  */
 import { Console, Effect, Result } from "effect"
 import { disagreeing, type Results } from "./agreement.ts"
 import type { Id } from "./configurations.ts"
+import { median } from "./median.ts"
 import * as peak from "./peak.ts"
 import type { Process } from "./processes.ts"
 import type { PeerFailure } from "./protocol.ts"
-import { median } from "./report.ts"
 import { targets } from "./targets.ts"
 import type { FirstCallWorkload, RepeatedWorkload, Workload } from "./workloads.ts"
 
@@ -17,8 +18,8 @@ import type { FirstCallWorkload, RepeatedWorkload, Workload } from "./workloads.
 export type Measurement =
   | {
     readonly _tag: "Measured"
-    readonly ms: number
-    readonly rounds: number
+    /** Milliseconds of a run in each round. */
+    readonly rounds: ReadonlyArray<number>
     readonly mebibytes?: number
     /** The in-register peak in each round, in GFLOP/s; empty where nothing is compared with it. */
     readonly peaks: ReadonlyArray<number>
@@ -124,9 +125,8 @@ const measureRepeated = Effect.fnUntraced(function*(workload: RepeatedWorkload, 
   const roundsOf = (id: Id, what: Turn["what"]) =>
     found.flatMap(({ ms, turn }) => turn.id === id && turn.what === what ? ms : [])
   const done = Array.from(rehearsed.answers.keys(), (id): readonly [Id, Measurement] => {
-    const rounds = roundsOf(id, "workload")
     const peaks = roundsOf(id, "peak").map((ms) => peak.flops / ms / 1e6)
-    return [id, { _tag: "Measured", ms: median(rounds), rounds: rounds.length, peaks }]
+    return [id, { _tag: "Measured", rounds: roundsOf(id, "workload"), peaks }]
   })
   const measurements = new Map([
     ...done,
@@ -157,9 +157,8 @@ const measureFirstCall = Effect.fnUntraced(function*(workload: FirstCallWorkload
     id,
     {
       _tag: "Measured",
-      ms: median(all.map(({ ms }) => ms)),
+      rounds: all.map(({ ms }) => ms),
       mebibytes: median(all.map(({ mebibytes }) => mebibytes)),
-      rounds: all.length,
       peaks: []
     }
   ])

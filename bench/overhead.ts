@@ -8,7 +8,8 @@
 import * as Effect from "effect/Effect"
 import * as nnx from "linum"
 import * as Cpu from "linum/backend/tfjs-cpu"
-import { format, median, type Row } from "./report.ts"
+import { median } from "./median.ts"
+import { format, type Row } from "./report.ts"
 
 const width = 32
 

@@ -4,6 +4,7 @@
  */
 import type { Id } from "./configurations.ts"
 import type { Measured } from "./measure.ts"
+import { median } from "./median.ts"
 import { digits } from "./report.ts"
 
 /** Who is shown, with colours on light and on dark pages. */
@@ -54,7 +55,7 @@ export const draw = (all: ReadonlyArray<Measured>): string => {
     title: workload.title,
     times: series.flatMap(({ id }) => {
       const measurement = measurements.get(id)
-      return measurement?._tag === "Measured" ? [{ id, ms: measurement.ms }] : []
+      return measurement?._tag === "Measured" ? [{ id, ms: median(measurement.rounds) }] : []
     })
   })).filter(({ times }) => times.length > 0)
   const logarithms = rows.flatMap(({ times }) => times.map(({ ms }) => Math.log10(ms)))

@@ -1,6 +1,7 @@
 /** Figures as tables and as JSON, and the statistics that are quoted. */
 import { type Configuration, configurations, type Id } from "./configurations.ts"
 import type { Measured, Measurement } from "./measure.ts"
+import { median } from "./median.ts"
 import { type Comparison, type ComparisonName, comparisons, type Figures, type Targets, targets } from "./targets.ts"
 
 /** One figure of the benchmark `overhead`. */
@@ -10,13 +11,6 @@ export interface Row {
   readonly unit: string
   /** What it must stay below, if anything. */
   readonly target?: number | undefined
-}
-
-/** The middle value. */
-export const median = (values: ReadonlyArray<number>): number => {
-  const sorted = values.toSorted((a, b) => a - b)
-  const middle = Math.floor(sorted.length / 2)
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
 }
 
 /** A table with aligned columns. */
@@ -47,7 +41,8 @@ const gflopsOf = ({ workload }: Measured, ms: number): number | undefined =>
 const cell = (measured: Measured, measurement: Measurement | undefined): string => {
   if (measurement === undefined) return "–"
   if (measurement._tag === "Failed") return "failed"
-  const { mebibytes, ms } = measurement
+  const { mebibytes, rounds } = measurement
+  const ms = median(rounds)
   const gflops = gflopsOf(measured, ms)
   const more = gflops !== undefined
     ? ` [${gflops.toFixed(1)}]`
@@ -103,16 +98,19 @@ export const peaks = (all: ReadonlyArray<Measured>): string => {
 /** The figures that comparisons need. */
 export const figuresOf = (all: ReadonlyArray<Measured>): Figures => {
   const known = new Map(all.map((measured) => [measured.workload.name, measured]))
-  const ms = (workload: string, id: Id): number | undefined => {
+  const rounds = (workload: string, id: Id): ReadonlyArray<number> => {
     const measurement = known.get(workload)?.measurements.get(id)
-    return measurement?._tag === "Measured" ? measurement.ms : undefined
+    return measurement?._tag === "Measured" ? measurement.rounds : []
   }
-  const peak = (workload: string, id: Id) => peakOf(id, all.filter((measured) => measured.workload.name === workload))
-  const gflops = (workload: string, id: Id): number | undefined => {
-    const [measured, time] = [known.get(workload), ms(workload, id)]
-    return measured === undefined || time === undefined ? undefined : gflopsOf(measured, time)
+  const gflops = (workload: string, id: Id): ReadonlyArray<number> => {
+    const measured = known.get(workload)
+    return measured === undefined ? [] : rounds(workload, id).flatMap((ms) => gflopsOf(measured, ms) ?? [])
   }
-  return { ms, gflops, peak }
+  const peak = (workload: string, id: Id): ReadonlyArray<number> => {
+    const measurement = known.get(workload)?.measurements.get(id)
+    return measurement?._tag === "Measured" ? measurement.peaks : []
+  }
+  return { ms: rounds, gflops, peak }
 }
 
 const names: ReadonlyArray<ComparisonName> = ["jax", "tfjs", "threads", "wide", "peak", "flat"]
@@ -171,7 +169,7 @@ export const jsonRows = (all: ReadonlyArray<Measured>): ReadonlyArray<JsonRow> =
     configurations.flatMap(({ id, library, threads }): ReadonlyArray<JsonRow> => {
       const measurement = measured.measurements.get(id)
       if (measurement?._tag !== "Measured") return []
-      const { ms } = measurement
+      const ms = median(measurement.rounds)
       const row = { workload: measured.workload.name, library, threads, ms, gflops: gflopsOf(measured, ms) ?? null }
       const peak = peakOf(id, [measured])
       return [peak === undefined ? row : { ...row, peak }]

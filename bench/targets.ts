@@ -1,12 +1,14 @@
 /** What Linum must reach: ratios of figures of one run. */
 import type { Id } from "./configurations.ts"
+import { median } from "./median.ts"
 
-/** Figures of one run, if they were measured. */
+/** Figures of one run, by rounds; none where nothing was measured. */
 export interface Figures {
-  readonly ms: (workload: string, id: Id) => number | undefined
-  readonly gflops: (workload: string, id: Id) => number | undefined
+  /** Milliseconds. */
+  readonly ms: (workload: string, id: Id) => ReadonlyArray<number>
+  readonly gflops: (workload: string, id: Id) => ReadonlyArray<number>
   /** The in-register peak, in GFLOP/s, while the workload was measured. */
-  readonly peak: (workload: string, id: Id) => number | undefined
+  readonly peak: (workload: string, id: Id) => ReadonlyArray<number>
 }
 
 /** A comparison; its ratio is better the greater it is. */
@@ -15,12 +17,19 @@ export interface Comparison {
   readonly ratio: (figures: Figures, workload: string) => number | undefined
 }
 
-const quotient = (a: number | undefined, b: number | undefined): number | undefined =>
-  a === undefined || b === undefined ? undefined : a / b
+/** The median of the quotients in those rounds that both have. */
+const inSameRounds = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): number | undefined => {
+  const rounds = Math.min(a.length, b.length)
+  return rounds === 0 ? undefined : median(a.slice(0, rounds).map((x, round) => x / b[round]))
+}
+
+/** The quotient of the medians: for what was not measured in the same rounds. */
+const ofMedians = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): number | undefined =>
+  a.length === 0 || b.length === 0 ? undefined : median(a) / median(b)
 
 const faster = (title: string, id: Id, than: Id): Comparison => ({
   title,
-  ratio: ({ ms }, workload) => quotient(ms(workload, than), ms(workload, id))
+  ratio: ({ ms }, workload) => inSameRounds(ms(workload, than), ms(workload, id))
 })
 
 /** In the order of columns. */
@@ -31,11 +40,11 @@ export const comparisons = {
   wide: faster("wide", "wide", "linum"),
   peak: {
     title: "of peak",
-    ratio: ({ gflops, peak }, workload) => quotient(gflops(workload, "linum"), peak(workload, "linum"))
+    ratio: ({ gflops, peak }, workload) => inSameRounds(gflops(workload, "linum"), peak(workload, "linum"))
   },
   flat: {
     title: "of matmul 256",
-    ratio: ({ gflops }, workload) => quotient(gflops(workload, "linum"), gflops("matmul-256", "linum"))
+    ratio: ({ gflops }, workload) => ofMedians(gflops(workload, "linum"), gflops("matmul-256", "linum"))
   }
 } satisfies Record<string, Comparison>
 
