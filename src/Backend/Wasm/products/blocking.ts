@@ -16,9 +16,10 @@
  * Not all of it is always worth while. A row-major A is read as it is: the micro-kernel follows 4 rows at once. A
  * transposed A is packed unless the product is small, or so narrow that packing costs more than it saves. B is packed unless its rows are vectors
  * already and it is small, or few rows meet it. One column (matrix times vector) is computed as the transposed product,
- * with one row, which `vector.ts` does without blocks.
+ * with one row, which `vector.ts` does without blocks; so does it the last columns that do not fill a vector, for all of
+ * k at once.
  *
- * Every element of C is the sum in the order of k, whatever the blocks are, so any division of the work gives the same
+ * Every element of C is the sum in the same order, whatever the blocks are, so any division of the work gives the same
  * bits. Work is divided into *units*: columns (every thread packs its own part of B) or rows (every thread packs all of
  * B), whichever makes less be packed twice.
  */
@@ -38,6 +39,8 @@ export const blockColumns = 512
 const small = 16 * 1024
 /** Bytes of an operand that leaves the second-level cache. */
 const large = 512 * 1024
+/** Most steps of k for which columns are computed one by one: such a column is packed whole. */
+const longestColumn = 4096
 /** Pieces into which all batches of a product are divided, and how long one takes at least, in nanoseconds. */
 const pieces = { most: 16, nanoseconds: 4000 }
 
@@ -84,6 +87,8 @@ export interface Blocking {
   /** How the micro-kernel reads the rows. */
   readonly form: Form
   readonly packsColumns: boolean
+  /** How many of the last columns are computed one by one, as vectors (`vector.ts`): 0 to 3. */
+  readonly single: number
   readonly blockK: number
   readonly split: "rows" | "columns"
   /** Rows or columns of a unit, which are a multiple of `step`. */
@@ -135,6 +140,7 @@ export const blockingOf = (dot: Dot, features: Features): Blocking => {
   // What every piece does again, for each k: to pack costs about four times as much as to read.
   const again = { rows: packsColumns ? n : n / 4, columns: packsRows ? m : m / 4 }
   const split = again.rows < again.columns || (n < 64 && !packsRows) ? "rows" : "columns"
+  const last = edges(n, tile).at(-1) ?? 0
   const tileRows = packsRows ? panelRows : mostRows(kind, features)
   const whole = 4 * tileRows
   const rowStep = m >= wanted * whole ? whole : 8
@@ -156,6 +162,7 @@ export const blockingOf = (dot: Dot, features: Features): Blocking => {
     narrow: packsRows ? 0 : usual / 2,
     form: packsRows || form === undefined ? "packed" : form,
     packsColumns,
+    single: form === "rows" && k >= 4 && k <= longestColumn && last < 4 ? last : 0,
     blockK: evenBlock(k),
     split,
     unit,

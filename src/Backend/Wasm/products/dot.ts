@@ -3,9 +3,10 @@ import { type Callable, Code, type Local } from "../assembler/index.ts"
 import { type Emission, type Emitted, loadSlot, slots } from "../emission.ts"
 import type { Dot, Matrix } from "../ir.ts"
 import { blockColumns, type Blocking, blockingOf, blockRows, edges, read } from "./blocking.ts"
+import type { Elements } from "./elements.ts"
 import { pack, type Packing } from "./pack.ts"
 import { columnKernel, panelRows } from "./tile.ts"
-import { type Direction, writeVector } from "./vector.ts"
+import { type Direction, writeColumn, writeVector } from "./vector.ts"
 import { atMost, each, increase, sum, temporary } from "./writing.ts"
 
 /** So many rows, or columns, that meet what was packed for them, make packing cheap. */
@@ -20,9 +21,11 @@ interface Driver {
   readonly x: Local
   readonly y: Local
   readonly out: Local
-  /** Packed panels of rows and of columns. */
+  /** Where panels of rows and of columns are packed. */
   readonly rowArea: Local
   readonly columnArea: Local
+  /** Where columns are packed that are computed one by one. */
+  readonly singleArea: Local
   /** The block: rows `i` to `i + ih`, columns `j` to `j + jw`, steps `k` to `k + kc`; `column` counts within it. */
   readonly i: Local
   readonly ih: Local
@@ -57,12 +60,49 @@ const packColumns = (d: Driver): void => {
   const [source, target] = temporary(code, "source", "target")
   const packing: Packing = { elements, lane: plan.y.column, step: plan.y.row }
   eachPanel(d, (width) => {
-    if (!packed(plan, width)) return
     const { bytes } = elements
+    if (width === plan.single) {
+      code.get(k).op("i32.eqz").if(() => packSingle(d, elements))
+      return
+    }
+    if (!packed(plan, width)) return
     sum(code, y, [k, plan.y.row * bytes], [j, plan.y.column * bytes], [column, plan.y.column * bytes]).set(source)
     panelAddress(d).set(target)
     pack(code, e.module, packing, width, source, target, kc)
   })
+}
+
+/** Bytes from one packed single column to the next. */
+const singleBytes = ({ k }: Blocking): number => 16 * Math.ceil(k / 4)
+
+/** Packs the last columns, each by itself and for all of k: as panels of 4 neighbours along k. */
+const packSingle = ({ code, column, e, j, plan, singleArea, y }: Driver, elements: Elements): void => {
+  const { k, single, y: { column: lane, row } } = plan
+  const { bytes } = elements
+  const [source, target, blocks] = temporary(code, "source", "target", "blocks")
+  for (let i = 0; i < single; i++) {
+    sum(code, y, [j, lane * bytes], [column, lane * bytes], i * lane * bytes).set(source)
+    sum(code, singleArea, i * singleBytes(plan)).set(target)
+    code.i32(Math.floor(k / 4)).set(blocks)
+    pack(code, e.module, { elements, lane: row, step: 4 * row }, 4, source, target, blocks)
+    if (k % 4 === 0) continue
+    increase(code, source, (k - k % 4) * row * bytes)
+    increase(code, target, 4 * (k - k % 4))
+    code.i32(1).set(blocks)
+    pack(code, e.module, { elements, lane: row, step: 4 * row }, k % 4, source, target, blocks)
+  }
+}
+
+/** Multiplies the block's rows with the last columns. */
+const multiplySingle = ({ code, column, e, i, ih, j, out, plan, singleArea, x }: Driver): void => {
+  const { k, kind, n, single } = plan
+  const [rows, vector, target] = temporary(code, "rows", "vector", "target")
+  sum(code, x, [i, 4 * plan.x.row]).set(rows)
+  for (let s = 0; s < single; s++) {
+    sum(code, singleArea, s * singleBytes(plan)).set(vector)
+    sum(code, out, [i, 4 * n], [j, 4], [column, 4], 4 * s).set(target)
+    writeColumn(code, e.module, e.features, { kind, k, row: plan.x.row, step: n }, [rows, vector, target, ih])
+  }
 }
 
 /** Pushes where the panel of columns is packed. Only one is, where most are read as they are. */
@@ -100,6 +140,10 @@ const multiply = (d: Driver): void => {
   if (plan.form === "packed") code.get(rowArea).set(a)
   else sum(code, x, [i, 4 * plan.x.row], [k, 4 * plan.x.column]).set(a)
   eachPanel(d, (width) => {
+    if (width === plan.single) {
+      code.get(k).op("i32.eqz").if(() => multiplySingle(d))
+      return
+    }
     const kernel = columnKernel(e.module, e.features, {
       kind: plan.kind,
       form: plan.form,
@@ -215,11 +259,11 @@ const writeStart = (
 }
 
 /** Bytes of packed rows and columns. */
-const areas = (plan: Blocking): readonly [rows: number, columns: number] => {
-  if (plan.direction !== undefined) return [0, 0]
+const areas = (plan: Blocking): readonly [rows: number, columns: number, single: number] => {
+  if (plan.direction !== undefined) return [0, 0, 0]
   const columns = plan.packsColumns ? Math.min(blockColumns, Math.ceil(plan.n / 4) * 4) : plan.n % 4 === 0 ? 0 : 8
   const rows = plan.form === "packed" ? Math.min(blockRows, Math.ceil(plan.m / panelRows) * panelRows) : 0
-  return [4 * rows * plan.blockK, 4 * columns * plan.blockK]
+  return [4 * rows * plan.blockK, 4 * columns * plan.blockK, plan.single * singleBytes(plan)]
 }
 
 /**
@@ -240,6 +284,7 @@ export const emitDot = (e: Emission, dot: Dot, epilogue?: Callable): Emitted => 
     out: local("out"),
     rowArea: local("rowArea"),
     columnArea: local("columnArea"),
+    singleArea: local("singleArea"),
     i: local("i"),
     ih: local("ih"),
     j: local("j"),
@@ -250,10 +295,11 @@ export const emitDot = (e: Emission, dot: Dot, epilogue?: Callable): Emitted => 
   }
   const [b, first, last] = [local("b"), local("first"), local("last")]
   const range = [local("i0"), local("i1"), local("j0"), local("j1")]
-  const [rowBytes, columnBytes] = areas(plan)
-  if (rowBytes + columnBytes > 0) e.scratch(rowBytes + columnBytes)
+  const [rowBytes, columnBytes, lastBytes] = areas(plan)
+  if (rowBytes + columnBytes + lastBytes > 0) e.scratch(rowBytes + columnBytes + lastBytes)
   loadSlot(code, frame, slots.scratch).set(d.rowArea)
   sum(code, d.rowArea, rowBytes).set(d.columnArea)
+  sum(code, d.columnArea, columnBytes).set(d.singleArea)
   // One turn does the units that belong to one batch.
   code.block((exit) => {
     code.loop((again) => {

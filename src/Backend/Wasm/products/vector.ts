@@ -5,6 +5,8 @@
  * - `rows`: the matrix is row-major; the result is a sum of its rows, several added at a time;
  * - `columns`: the matrix is column-major; every element of the result is a sum along a column, in two vectors of
  *   partial sums, four columns side by side.
+ *
+ * The last columns of a product of row-major rows, when they are too few to fill a vector, are such vectors too.
  */
 import { type Callable, Code, type Local, type Module } from "../assembler/index.ts"
 import type { Features } from "../emission.ts"
@@ -71,12 +73,12 @@ const rowsKernel = (kind: Kind, features: Features): Code => {
   return c
 }
 
-/** `(x, y, column, c, k, n)`: bytes from one column to the next. */
-const columnsParams = ["x", "y", "column", "c", "k", "n"].map((name) => [name, "i32"] as const)
+/** `(x, y, column, c, cStep, k, n)`: bytes from one column to the next, and from one result to the next. */
+const columnsParams = ["x", "y", "column", "c", "cStep", "k", "n"].map((name) => [name, "i32"] as const)
 
 /** Sums along `count` columns, which end in the lanes of one vector; goes on to the next columns. */
 const sumColumns = (c: Code, kind: Kind, features: Features, count: number): void => {
-  const [x, y, column, out, k] = c.params
+  const [x, y, column, out, outStep, k] = c.params
   const [at, left] = temporary(c, "at", "left")
   const columns = Array.from({ length: count }, (_, i) => c.local("i32", `y${i}`))
   const sums = columns.map((_, i) => [0, 1].map((j) => c.local("v128", `s${i}_${j}`)))
@@ -112,25 +114,28 @@ const sumColumns = (c: Code, kind: Kind, features: Features, count: number): voi
     c.get(s).get(t).op(plus).set(s)
     return s
   })
+  const [total] = partial
   if (count === 4) {
     const turned = [0, 1, 2, 3].map((i) => c.local("v128", `t${i}`))
     transpose(c, partial, () => {}, (i) => void c.set(turned[i]))
     const [a, b, d, e] = turned
-    c.get(out).get(a).get(b).op(plus).get(d).op(plus).get(e).op(plus).store("v128.store")
+    c.get(a).get(b).op(plus).get(d).op(plus).get(e).op(plus).set(total)
   } else {
-    const [s] = partial
-    c.get(out).get(s)
+    c.get(total)
     for (const lanes of [[1, 1, 1, 1], [2, 2, 2, 2], [3, 3, 3, 3]]) {
-      c.get(s).get(s).shuffle(lanes.flatMap((w) => [0, 1, 2, 3].map((b) => 4 * w + b))).op(plus)
+      c.get(total).get(total).shuffle(lanes.flatMap((w) => [0, 1, 2, 3].map((b) => 4 * w + b))).op(plus)
     }
-    c.memoryLane("v128.store32_lane", 0)
+    c.set(total)
   }
-  increase(c, out, 4 * count)
+  for (let lane = 0; lane < count; lane++) {
+    c.get(out).get(total).memoryLane("v128.store32_lane", lane)
+    increase(c, out, outStep)
+  }
 }
 
 const columnsKernel = (kind: Kind, features: Features): Code => {
   const c = new Code(columnsParams)
-  const n = c.params[5]
+  const n = c.params[6]
   const [left] = temporary(c, "turns")
   c.get(n).i32(2).op("i32.shr_u").tee(left).if(() => times(c, left, () => sumColumns(c, kind, features, 4)))
   c.get(n).i32(3).op("i32.and").tee(left).if(() => times(c, left, () => sumColumns(c, kind, features, 1)))
@@ -162,5 +167,25 @@ export const writeVector = (
   const kernel = vectorKernel(module, features, kind, direction)
   if (direction === "rows") {
     code.get(x).i32(4 * xStep).get(y).i32(4 * yRow).get(out).i32(k).get(n).call(kernel)
-  } else code.get(x).get(y).i32(4 * yColumn).get(out).i32(k).get(n).call(kernel)
+  } else code.get(x).get(y).i32(4 * yColumn).get(out).i32(4).i32(k).get(n).call(kernel)
+}
+
+/**
+ * Writes one column of a product: of the rows at `x`, `row` words apart, as many as `m` says, with the column at `y`,
+ * whose `k` words lie side by side, as theirs do. Results are `step` words apart.
+ */
+export const writeColumn = (
+  code: Code,
+  module: Module,
+  features: Features,
+  { k, kind, row, step }: {
+    readonly kind: Kind
+    readonly k: number
+    readonly row: number
+    readonly step: number
+  },
+  [x, y, out, m]: readonly [x: Local, y: Local, out: Local, m: Local]
+): void => {
+  const kernel = vectorKernel(module, features, kind, "columns")
+  code.get(y).get(x).i32(4 * row).get(out).i32(4 * step).i32(k).get(m).call(kernel)
 }
