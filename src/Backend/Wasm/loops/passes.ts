@@ -107,13 +107,39 @@ export const lowerPass = (pass: Pass, lowering: Lowering, addresses: Addresses, 
   return { pass, reduced, stores, roots, cost: pass.isClose ? 0 : costOf(roots, level) }
 }
 
+/** Arrays up to which a vector has little at hand beside its chain of operations. */
+const few = 3
+
+/** Are passes long chains of operations on few arrays? */
+const isChain = (passes: ReadonlyArray<Lowered>): boolean => {
+  const arrays = new Set<Buffer | "product">()
+  for (const { pass } of passes) {
+    visit(pass.stores.map(({ value }) => value), new Set(), (e) => {
+      if (e._tag === "Load" || e._tag === "LoadAt") arrays.add(e.buffer)
+      if (e._tag === "Product") arrays.add("product")
+    })
+    for (const { buffer } of pass.stores) arrays.add(buffer)
+  }
+  return arrays.size <= few
+}
+
+/** How many vectors are computed side by side, up to a cost; dearer ones alone. */
+const sideBySide = {
+  reductions: [[6, 8], [40, 4], [600, 2]],
+  chains: [[40, 4], [100, 8], [600, 4]],
+  others: [[40, 4], [600, 2]]
+} as const
+
 /**
- * How many vectors are computed side by side: more of those that are quick, but no more than there are.
+ * How many vectors are computed side by side: more of those that are quick, but no more than there are. Operations of a
+ * chain wait for each other, and a processor that shares its core with others sees only some hundred instructions ahead:
+ * there is independent work among them only if chains are side by side.
  */
 export const copiesOf = (passes: ReadonlyArray<Lowered>, size: number, { wide }: Features): number => {
   const cost = Math.max(...passes.map((lowered) => lowered.cost))
   const hasReductions = passes.some(({ reduced }) => reduced.length > 0)
-  const wanted = cost <= 6 ? hasReductions ? 8 : 4 : cost <= 40 ? 4 : cost <= 600 ? 2 : 1
+  const kind = hasReductions ? "reductions" : isChain(passes) ? "chains" : "others"
+  const wanted = sideBySide[kind].find(([most]) => cost <= most)?.[1] ?? 1
   let copies = 1
   // Where the engine joins pairs, twice as many keep as many additions going.
   while (2 * copies <= Math.min(8, wide ? 2 * wanted : wanted) && 8 * copies <= size) copies *= 2
