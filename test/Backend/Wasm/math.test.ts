@@ -80,7 +80,7 @@ const bounds: Partial<Record<Op, number>> = {
   cbrt: 1,
   pow: 1,
   erf: 1,
-  erfc: 1,
+  erfc: 4,
   erf_inv: 0,
   lgamma: 1,
   digamma: 1,

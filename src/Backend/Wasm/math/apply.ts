@@ -6,9 +6,10 @@
  *
  * ```text
  * 0   + - * / sqrt rem floor ceil round nextafter erf_inv (XLA's own polynomial, to the bit)
- * 1   exp exp2 expm1 log log1p cosh sin cos acos rsqrt cbrt pow erf erfc lgamma digamma
+ * 1   exp exp2 expm1 log log1p cosh sin cos acos rsqrt cbrt pow erf lgamma digamma
  * 2   tanh logistic sinh asinh acosh atanh asin
  * 3   tan atan atan2
+ * 4   erfc
  * ```
  *
  * Subnormal arguments and results are as exact as the others; nan, infinities and the signs of zeros are C's.

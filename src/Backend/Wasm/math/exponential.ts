@@ -54,6 +54,12 @@ export const exp2 = (x: Value): Value => {
   return scale(f.add(expm1Reduced(r), 1), shifted)
 }
 
+/** g·e^(x - rest), for -104 ≤ x ≤ 0 and |rest| ≤ 0.05. */
+export const timesExp = (g: Value, x: Value, rest: Value): Value => {
+  const { r, shifted } = reduce(x)
+  return scale(f.madd(g, expm1Reduced(f.sub(r, rest)), g), shifted)
+}
+
 /** eˣ for |x| ≤ 87, where 2ⁿ is a normal number. */
 export const expModerate = (x: Value): Value => {
   const { r, shifted } = reduce(x)
