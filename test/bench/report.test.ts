@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { Id } from "../../bench/configurations.ts"
 import type { Measured } from "../../bench/measure.ts"
-import { fastestLoop } from "../../bench/peak.ts"
+import { fastest, fastestLoop } from "../../bench/peak.ts"
 import { figuresOf, jsonRows, peaks } from "../../bench/report.ts"
 import { comparisons } from "../../bench/targets.ts"
 import { repeated } from "../../bench/workloads.ts"
@@ -57,6 +57,12 @@ describe("peak", () => {
     assert.strictEqual(peaks(all), "70.0 GFLOP/s stock")
     assert.strictEqual(peaks([]), "not measured")
     assert.deepStrictEqual(jsonRows(all).map((row) => row.peak), [50, 90, undefined])
+  })
+
+  it("is that of the first loop among the fastest, not that of one that was lucky", () => {
+    assert.strictEqual(fastest([[3, 3, 3], [2, 2, 1], [2, 2, 2]]), 1)
+    assert.strictEqual(fastest([[2.1, 2.1, 2.1], [2.2, 2, 1]]), 0)
+    assert.strictEqual(fastest([[2.1, 2.1, 2.1], [1.8, 1.8, 3]]), 1)
   })
 
   it("the loop runs", () => {
