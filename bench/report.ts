@@ -1,4 +1,4 @@
-/** Figures as tables and as JSON, and the statistics that are quoted. */
+/** Figures as tables and as JSON. */
 import { type Configuration, configurations, type Id } from "./configurations.ts"
 import type { Measured, Measurement } from "./measure.ts"
 import { median } from "./median.ts"
@@ -77,12 +77,20 @@ const failures = (all: ReadonlyArray<Measured>): ReadonlyArray<string> =>
     })
   )
 
+/** Milliseconds of a run, and GFLOP/s of the in-register peak, by rounds; none where nothing was measured. */
+const roundsOf = (
+  id: Id,
+  { measurements }: Measured
+): { readonly ms: ReadonlyArray<number>; readonly peaks: ReadonlyArray<number> } => {
+  const measurement = measurements.get(id)
+  return measurement?._tag === "Measured"
+    ? { ms: measurement.rounds, peaks: measurement.peaks }
+    : { ms: [], peaks: [] }
+}
+
 /** The in-register peak in GFLOP/s, if it was measured: the median of all rounds. */
 const peakOf = (id: Id, all: ReadonlyArray<Measured>): number | undefined => {
-  const peaks = all.flatMap(({ measurements }) => {
-    const measurement = measurements.get(id)
-    return measurement?._tag === "Measured" ? measurement.peaks : []
-  })
+  const peaks = all.flatMap((measured) => roundsOf(id, measured).peaks)
   return peaks.length > 0 ? median(peaks) : undefined
 }
 
@@ -98,19 +106,15 @@ export const peaks = (all: ReadonlyArray<Measured>): string => {
 /** The figures that comparisons need. */
 export const figuresOf = (all: ReadonlyArray<Measured>): Figures => {
   const known = new Map(all.map((measured) => [measured.workload.name, measured]))
-  const rounds = (workload: string, id: Id): ReadonlyArray<number> => {
-    const measurement = known.get(workload)?.measurements.get(id)
-    return measurement?._tag === "Measured" ? measurement.rounds : []
-  }
-  const gflops = (workload: string, id: Id): ReadonlyArray<number> => {
+  const by = (rounds: (id: Id, measured: Measured) => ReadonlyArray<number>) => (workload: string, id: Id) => {
     const measured = known.get(workload)
-    return measured === undefined ? [] : rounds(workload, id).flatMap((ms) => gflopsOf(measured, ms) ?? [])
+    return measured === undefined ? [] : rounds(id, measured)
   }
-  const peak = (workload: string, id: Id): ReadonlyArray<number> => {
-    const measurement = known.get(workload)?.measurements.get(id)
-    return measurement?._tag === "Measured" ? measurement.peaks : []
+  return {
+    ms: by((id, measured) => roundsOf(id, measured).ms),
+    gflops: by((id, measured) => roundsOf(id, measured).ms.flatMap((ms) => gflopsOf(measured, ms) ?? [])),
+    peak: by((id, measured) => roundsOf(id, measured).peaks)
   }
-  return { ms: rounds, gflops, peak }
 }
 
 const names: ReadonlyArray<ComparisonName> = ["jax", "tfjs", "threads", "wide", "peak", "flat"]

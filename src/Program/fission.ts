@@ -7,13 +7,14 @@
  *   axes together, of what the scan stacks. So do sums over axes.
  *
  * These are what recurrent layers, and the gradients of their parameters, consist of. Sums come in another order. It is
- * not done where a step's product is large itself, nor where arrays would have to be stacked that are larger than those
- * that are (`most`): who accumulates gradients in a scan does not want all activations in memory.
+ * not done where a step's product is large itself, nor where more than `most` times as much would have to be stacked as
+ * is: who accumulates gradients in a scan does not want all activations in memory.
  */
 import { freeAxes } from "../Tensor/lax/dot.ts"
 import * as Shape from "../Tensor/Shape.ts"
 import * as ShapedArray from "../Tensor/ShapedArray.ts"
 import { type Atom, type Equation, type EquationOf, make, type Program, type Var, variable } from "./Program.ts"
+import { past } from "./rules/support.ts"
 
 /** Rows, or terms of a sum, of a step's product from which on it is large enough. */
 const enough = 256
@@ -39,10 +40,8 @@ interface Total {
 
 const sizeOf = (v: Var, axes: ReadonlyArray<number>): number => Shape.size(axes.map((axis) => v.aval.shape[axis]))
 
-const later = (axes: ReadonlyArray<number>): ReadonlyArray<number> => axes.map((axis) => axis + 1)
-
-const stackedAval = ({ dtype, shape, weakType }: ShapedArray.ShapedArray, length: number) =>
-  ShapedArray.make([length, ...shape], dtype, weakType)
+/** The places of a step's axes in an array of all steps: the steps come first. */
+const later = (axes: ReadonlyArray<number>): ReadonlyArray<number> => axes.map(past(0))
 
 /** How many terms each sum of a step has. */
 const termsOf = (e: Terms, [x]: ReadonlyArray<Var>): number =>
@@ -127,6 +126,11 @@ class Fission {
     return make(this.#operands, [...before.values(), scan, ...after], this.#results)
   }
 
+  /** A new variable for a value of all steps. */
+  #wholeOf({ aval }: Var): Var {
+    return variable(ShapedArray.withShape(aval, [this.#scan.params.length, ...aval.shape]))
+  }
+
   /** Is there room for so much more that is stacked? Then it is used. */
   #room(aval: ShapedArray.ShapedArray): boolean {
     const bytes = ShapedArray.byteSize(aval)
@@ -146,7 +150,7 @@ class Fission {
     const columns = freeAxes(constant.aval.shape.length, contracting[1 - at], [])
     // The steps are the first of the rows, and the rows come first.
     if (at === 1 && rows.length > 0 && columns.length > 0) return undefined
-    const whole = variable(stackedAval(e.outputs[0].aval, this.#scan.params.length))
+    const whole = this.#wholeOf(e.outputs[0])
     if (sizeOf(x.slice, rows) >= enough || !this.#room(whole.aval)) return undefined
     this.#xs.push({ slice: e.outputs[0], whole })
     const numbers = { batch, contracting: [later(contracting[at]), contracting[1 - at]] } as const
@@ -155,7 +159,7 @@ class Fission {
 
   /** The equations that make a carry of what was there and of the terms of all steps; undefined if steps need it. */
   #totalOf(carry: number): ReadonlyArray<Equation> | undefined {
-    const total = this.#isTotal(carry)
+    const total = this.#total(carry)
     if (total === undefined) return undefined
     const operands = total.terms.inputs.map((a) => a._tag === "Var" && !this.#consts.has(a) ? a : undefined)
     if (!operands.every((v) => v !== undefined) || termsOf(total.terms, operands) >= enough) return undefined
@@ -172,8 +176,8 @@ class Fission {
     return [sum, ...shaping, add]
   }
 
-  /** Is a carry nothing but a total? */
-  #isTotal(carry: number): Total | undefined {
+  /** How a carry is added up, if it is nothing but a total. */
+  #total(carry: number): Total | undefined {
     const { num_consts } = this.#scan.params
     const once = (a: Atom): Equation | undefined =>
       a._tag === "Var" && this.#readers.get(a) === 1 ? this.#definitions.get(a) : undefined
@@ -193,7 +197,7 @@ class Fission {
   #stack(slice: Var): Var | undefined {
     const known = [...this.#xs, ...this.#ys].find((stacked) => stacked.slice === slice)
     if (known !== undefined) return known.whole
-    const whole = variable(stackedAval(slice.aval, this.#scan.params.length))
+    const whole = this.#wholeOf(slice)
     if (!this.#room(whole.aval)) return undefined
     this.#ys.push({ slice, whole })
     return whole

@@ -5,7 +5,7 @@ import * as Exit from "effect/Exit"
 import type * as Layer from "effect/Layer"
 import { Backend } from "../../src/Backend/Backend.ts"
 import { compute, item, toNested } from "../../src/Backend/read.ts"
-import { build } from "../../src/Program/build.ts"
+import { build, closedProgram } from "../../src/Program/build.ts"
 import * as control from "../../src/Program/control.ts"
 import type { Program } from "../../src/Program/Program.ts"
 import * as lax from "../../src/Tensor/lax/index.ts"
@@ -21,11 +21,7 @@ export const f32 = (...shape: ReadonlyArray<number>) => ShapedArray.make(shape, 
 export const trace = (
   avals: ReadonlyArray<ShapedArray.ShapedArray>,
   f: (...xs: ReadonlyArray<Tensor.Tensor>) => ReadonlyArray<Tensor.Tensor>
-): Program => {
-  const scope = Tensor.traceScope("test")
-  const args = avals.map((aval) => Tensor.argument(aval, scope))
-  return build({ outputs: f(...args), arguments: args, scope }).program
-}
+): Program => closedProgram("test", avals, (args) => f(...args))
 
 /** A float32 array of these elements. */
 export const array = (values: ReadonlyArray<number>, ...shape: ReadonlyArray<number>) =>

@@ -1,14 +1,14 @@
 // Loop fission: numbers stay what they were (integers, whose sums do not depend on their order), on random scans of
 // products; which products leave the loop, and which must not.
 import { assert, describe, it } from "@effect/vitest"
-import { build } from "../../src/Program/build.ts"
+import { closedProgram } from "../../src/Program/build.ts"
 import * as Control from "../../src/Program/control.ts"
 import { format } from "../../src/Program/print.ts"
 import { type Program, subPrograms } from "../../src/Program/Program.ts"
 import { simplify } from "../../src/Program/simplify.ts"
 import * as lax from "../../src/Tensor/lax/index.ts"
 import * as ShapedArray from "../../src/Tensor/ShapedArray.ts"
-import { argument, literal, type Tensor, traceScope } from "../../src/Tensor/Tensor.ts"
+import { literal, type Tensor } from "../../src/Tensor/Tensor.ts"
 import { fromValues, type Random, random } from "../support/arbitrary.ts"
 import { evaluate } from "../support/reference/index.ts"
 import { run } from "../support/run.ts"
@@ -16,12 +16,6 @@ import { run } from "../support/run.ts"
 type Tensors = ReadonlyArray<Tensor>
 
 const array = (...shape: ReadonlyArray<number>) => ShapedArray.make(shape, "float64")
-
-const trace = (f: (xs: Tensors) => Tensors, avals: ReadonlyArray<ShapedArray.ShapedArray>): Program => {
-  const scope = traceScope("test")
-  const args = avals.map((aval) => argument(aval, scope))
-  return build({ outputs: f(args), arguments: args, scope }).program
-}
 
 /** What the body of a scan is made of. */
 interface Body {
@@ -46,13 +40,14 @@ const part = <A>(loop: Loop, all: ReadonlyArray<A>) => {
 /** A scan as a Program: the body gives new carries, then what is stacked. */
 const scan = (loop: Loop, f: (body: Body) => Tensors): Program => {
   const { carries, consts, length, reverse = false, xs } = loop
-  const program = trace((all) => f(part(loop, all)), [...consts, ...carries, ...xs])
+  const program = closedProgram("test", [...consts, ...carries, ...xs], (all) => f(part(loop, all)))
   const whole = xs.map(({ shape }) => array(length, ...shape))
-  return trace(
+  return closedProgram(
+    "test",
+    [...consts, ...carries, ...whole],
     (all) =>
       Control.scan({ program, length, reverse, num_consts: consts.length, num_carry: carries.length, unroll: 1 }, all)
-        .outputs,
-    [...consts, ...carries, ...whole]
+        .outputs
   )
 }
 

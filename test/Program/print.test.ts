@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { build } from "../../src/Program/build.ts"
+import { closedProgram } from "../../src/Program/build.ts"
 import * as Control from "../../src/Program/control.ts"
 import { format } from "../../src/Program/print.ts"
 import * as Program from "../../src/Program/Program.ts"
@@ -13,11 +13,7 @@ const f32 = (...shape: ReadonlyArray<number>) => ShapedArray.make(shape, "float3
 const program = (
   f: (...xs: ReadonlyArray<Tensor.Tensor>) => ReadonlyArray<Tensor.Tensor>,
   ...avals: ReadonlyArray<ShapedArray.ShapedArray>
-): Program.Program => {
-  const scope = Tensor.traceScope("test")
-  const args = avals.map((a) => Tensor.argument(a, scope))
-  return build({ outputs: f(...args), arguments: args, scope }).program
-}
+): Program.Program => closedProgram("test", avals, (args) => f(...args))
 
 describe("format", () => {
   it("prints what fits on one line", () => {

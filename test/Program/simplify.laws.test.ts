@@ -1,7 +1,7 @@
 // Simplifying changes no value: random Programs with calls, loops and branches, before and after, on special values
 // too.
 import { assert, describe, it } from "@effect/vitest"
-import { build } from "../../src/Program/build.ts"
+import { closedProgram } from "../../src/Program/build.ts"
 import * as Control from "../../src/Program/control.ts"
 import * as Equality from "../../src/Program/equality.ts"
 import { format } from "../../src/Program/print.ts"
@@ -9,7 +9,7 @@ import type { Program } from "../../src/Program/Program.ts"
 import { simplify } from "../../src/Program/simplify.ts"
 import * as lax from "../../src/Tensor/lax/index.ts"
 import * as ShapedArray from "../../src/Tensor/ShapedArray.ts"
-import { argument, literal, type Tensor, traceScope } from "../../src/Tensor/Tensor.ts"
+import { literal, type Tensor } from "../../src/Tensor/Tensor.ts"
 import { fromValues, type Random, random } from "../support/arbitrary.ts"
 import { evaluate } from "../support/reference/index.ts"
 import { run } from "../support/run.ts"
@@ -23,11 +23,8 @@ type Tensors = ReadonlyArray<Tensor>
 const n = 3
 const vector = ShapedArray.make([n], "float64")
 
-const trace = (f: (xs: Tensors) => Tensors, inputs: number): Program => {
-  const scope = traceScope("test")
-  const args = Array.from({ length: inputs }, () => argument(vector, scope))
-  return build({ outputs: f(args), arguments: args, scope }).program
-}
+const trace = (f: (xs: Tensors) => Tensors, inputs: number): Program =>
+  closedProgram("test", Array.from({ length: inputs }, () => vector), f)
 
 const constant = (value: number): Tensor => lax.broadcastTo(literal(value, "float64"), [n])
 

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { build } from "../../src/Program/build.ts"
+import { closedProgram } from "../../src/Program/build.ts"
 import * as Control from "../../src/Program/control.ts"
 import { cost } from "../../src/Program/cost.ts"
 import * as Equality from "../../src/Program/equality.ts"
@@ -16,11 +16,8 @@ const i32 = (...shape: ReadonlyArray<number>) => ShapedArray.make(shape, "int32"
 type F = (...xs: ReadonlyArray<Tensor.Tensor>) => ReadonlyArray<Tensor.Tensor>
 
 /** The Program of a function of Tensors. */
-const program = (f: F, ...avals: ReadonlyArray<ShapedArray.ShapedArray>): Program.Program => {
-  const scope = Tensor.traceScope("test")
-  const args = avals.map((a) => Tensor.argument(a, scope))
-  return build({ outputs: f(...args), arguments: args, scope }).program
-}
+const program = (f: F, ...avals: ReadonlyArray<ShapedArray.ShapedArray>): Program.Program =>
+  closedProgram("test", avals, (args) => f(...args))
 
 const simplified = (f: F, ...avals: ReadonlyArray<ShapedArray.ShapedArray>): string =>
   format(simplify(program(f, ...avals)))
